@@ -1,0 +1,159 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import fetch from 'node-fetch';
+import { v7 } from 'uuid';
+import { createApp } from './app.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { createClient } from './haptik/client.ts';
+import { createDeliver } from './haptik/deliver.ts';
+import { createLog, type Log } from './log.ts';
+import { acceptWith } from './outbox/accept.ts';
+import { Dispatcher } from './outbox/dispatcher.ts';
+import { SqliteStore } from './outbox/sqlite.ts';
+import { loadRouting } from './routing/load.ts';
+import type { Settings } from './settings.ts';
+
+/** What a bridge takes from the world outside of its settings. */
+export interface Overrides {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly fetch: typeof fetch;
+  readonly log: Log;
+}
+
+export interface Bridge {
+  /** The base URL of the public listener. */
+  readonly url: string;
+  /** Off and ready to be stopped again: it is idempotent. Resolves when everything is closed. */
+  stop(): Promise<void>;
+}
+
+/** The port is somebody else's. */
+export class PortInUse extends Error {
+  override readonly name = 'PortInUse';
+}
+
+/** A sender that dawdles longer over one request holds memory and a connection for nothing. */
+const REQUEST_TIMEOUT_MS = 30_000;
+/** Longer than the idle time of the load balancers in front (mostly 60 s), so that it is they who close. */
+const KEEP_ALIVE_MS = 75_000;
+const CLOSE_POLL_MS = 20;
+
+/**
+ * Builds everything, wires it here, and starts it in the order in which it is needed.
+ *
+ * @throws {RoutingRefused | FileInUse | StoreRefused | PortInUse} when it cannot start; nothing is left open then
+ */
+export async function startBridge(settings: Settings, overrides: Partial<Overrides> = {}): Promise<Bridge> {
+  const { clock = systemClock, random = Math.random, log = createLog(settings) } = overrides;
+  const newId = () => v7();
+
+  const table = await loadRouting(settings.routingFile, settings.env);
+  const store = SqliteStore.open({ file: settings.databaseFile, clock, newId, log });
+  const commitMs = store.measureCommit(() => performance.now());
+
+  const client = createClient({ fetch: overrides.fetch ?? fetch, timeoutMs: settings.deliveryTimeoutMs });
+  const dispatcher = new Dispatcher({
+    store,
+    deliver: createDeliver({ post: client.post, account: (name) => table.accounts.get(name), clock }),
+    accounts: () => table.accounts,
+    concurrency: settings.deliveryConcurrency,
+    retryHorizonMs: settings.retryHorizonMs,
+    clock,
+    random,
+    newId,
+    log,
+  });
+
+  let isStopping = false;
+  const app = createApp({
+    table: () => table,
+    accept: acceptWith(store, dispatcher),
+    isReady: async () => !isStopping && (await store.isWritable()),
+    bodyLimitBytes: settings.bodyLimitBytes,
+    trustProxy: settings.trustProxy,
+    clock,
+    newId,
+    log,
+  });
+
+  const server = createServer(
+    { requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS },
+    (request, response) => {
+      if (isStopping) response.setHeader('Connection', 'close');
+      app(request, response);
+    },
+  );
+  try {
+    await listen(server, settings);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  dispatcher.start();
+  const url = urlOf(server, settings.host);
+  log.info('ready', {
+    url,
+    routing: settings.routingFile,
+    version: table.version,
+    database: settings.databaseFile,
+    commit_ms: commitMs,
+  });
+
+  const stop = async () => {
+    isStopping = true;
+    log.info('stopping', { delay_ms: settings.shutdownDelayMs, grace_ms: settings.shutdownGraceMs });
+    await clock.sleep(settings.shutdownDelayMs);
+    const graceEnds = clock.now() + settings.shutdownGraceMs;
+    await closeServer(server, clock, settings.shutdownGraceMs);
+    await dispatcher.stop(Math.max(0, graceEnds - clock.now()));
+    client.close();
+    await store.close();
+    log.info('stopped');
+  };
+  let stopped: Promise<void> | undefined;
+  return {
+    url,
+    stop: () => {
+      stopped ??= stop();
+      return stopped;
+    },
+  };
+}
+
+async function listen(server: Server, { host, port }: Settings): Promise<void> {
+  server.listen(port, host);
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'EADDRINUSE') {
+      throw new PortInUse(`port ${port} on ${host} is in use; stop what uses it, or set another PORT.`, {
+        cause: error,
+      });
+    }
+    throw new PortInUse(`cannot listen on ${host}:${port} (${code}); see HOST and PORT.`, { cause: error });
+  }
+}
+
+function urlOf(server: Server, host: string): string {
+  const { port } = server.address() as AddressInfo;
+  const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host;
+  return `http://${name}:${port}`;
+}
+
+/** No new connections; requests that have begun are finished, for `graceMs` at most. */
+async function closeServer(server: Server, clock: Clock, graceMs: number): Promise<void> {
+  let isClosed = false;
+  const closed = new Promise<void>((resolve) => server.close(() => resolve())).then(() => {
+    isClosed = true;
+  });
+  for (const end = clock.now() + graceMs; !isClosed && clock.now() < end; ) {
+    // A connection whose request has just ended would otherwise be kept alive.
+    server.closeIdleConnections();
+    await Promise.race([closed, clock.sleep(CLOSE_POLL_MS)]);
+  }
+  server.closeAllConnections();
+  await closed;
+}

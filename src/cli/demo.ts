@@ -1,0 +1,68 @@
+import { createHmac } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startBridge } from '../bridge.ts';
+import { Simulator } from '../haptik/simulator.ts';
+import { readSettings } from '../settings.ts';
+import { untilSignal } from './signals.ts';
+
+interface Options {
+  readonly port: number;
+  readonly simulatorPort: number;
+}
+
+const EXAMPLE = join(import.meta.dirname, '../../routing.example.yaml');
+const CREDENTIALS = { clientId: 'demo-client', token: 'demo-token' };
+const SECRETS = { APP_KEY: 'demo-key', CRM_SECRET: 'demo-secret' };
+
+/** Bridge and simulator together, with the example routing file and a database that is gone afterwards. */
+export async function demo({ port, simulatorPort }: Options): Promise<void> {
+  const signal = untilSignal();
+  const folder = await mkdtemp(join(tmpdir(), 'haptik-bridge-demo-'));
+  const simulator = new Simulator({ ...CREDENTIALS, now: Date.now, random: Math.random });
+  const simulatorUrl = await simulator.listen(simulatorPort);
+  try {
+    const settings = readSettings({
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      DATABASE_URL: `sqlite:${join(folder, 'bridge.db')}`,
+      ROUTING_FILE: EXAMPLE,
+      HAPTIK_BASE_URL: simulatorUrl,
+      HAPTIK_CLIENT_ID: CREDENTIALS.clientId,
+      HAPTIK_TOKEN: CREDENTIALS.token,
+      LOG_FORMAT: 'pretty',
+      ...SECRETS,
+    });
+    const bridge = await startBridge(settings);
+    console.log(instructions(bridge.url, simulatorUrl));
+    await signal;
+    await bridge.stop();
+  } finally {
+    await simulator.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function instructions(bridge: string, simulator: string): string {
+  const signed = JSON.stringify({ event_id: 'e1', from: { phone: '98200 12345' }, body: { text: 'Billing question' } });
+  const signature = createHmac('sha256', SECRETS.CRM_SECRET).update(signed).digest('hex');
+  return `
+Bridge on ${bridge}, simulated Haptik on ${simulator}. Try, in another terminal:
+
+  # a website form
+  curl -i ${bridge}/webhooks/contact-form -d name=Asha -d email=asha@example.com --data-urlencode 'message=Hello there'
+
+  # JSON, with a secret header; the second time it is a duplicate
+  curl -i ${bridge}/webhooks/app -H 'x-api-key: ${SECRETS.APP_KEY}' -H 'content-type: application/json' -d '{"sender":"user-7","text":"Where is my order?","id":"m-1"}'
+
+  # JSON, signed
+  curl -i ${bridge}/webhooks/crm -H 'x-signature: ${signature}' -H 'content-type: application/json' -d '${signed}'
+
+  # what Haptik has now; and an outage of three calls
+  curl ${simulator}/_simulator/messages
+  curl -H 'content-type: application/json' -d '{"count": 3, "status": 500}' ${simulator}/_simulator/faults
+
+Each message's way shows below. Ctrl-C stops.
+`;
+}

@@ -1,0 +1,24 @@
+/** Exit codes of sysexits.h: what a supervisor should do with a start that failed. */
+const EXIT_FAILED = 1;
+/** EX_TEMPFAIL: try again, somebody else has it right now. */
+const EXIT_IN_USE = 75;
+/** EX_CONFIG: trying again will not help. */
+const EXIT_CONFIG = 78;
+
+const CODES: Readonly<Record<string, number>> = {
+  PortInUse: EXIT_IN_USE,
+  FileInUse: EXIT_IN_USE,
+  SettingsRefused: EXIT_CONFIG,
+  RoutingRefused: EXIT_CONFIG,
+  StoreRefused: EXIT_CONFIG,
+};
+
+export function exitCodeOf(error: unknown): number {
+  return (error instanceof Error ? CODES[error.name] : undefined) ?? EXIT_FAILED;
+}
+
+/** What was foreseen is told in its own words; a fault of ours with its stack. */
+export function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.name in CODES ? error.message : (error.stack ?? error.message);
+}

@@ -1,0 +1,50 @@
+import { Command, InvalidArgumentError } from 'commander';
+import type { Environment } from '../settings.ts';
+import { exitCodeOf, explain } from './exit.ts';
+
+/** Parses the command line and runs one command. */
+export async function run(argv: readonly string[], env: Environment): Promise<void> {
+  const program = new Command('haptik-bridge')
+    .description('Accepts chat webhooks, routes them, and delivers them to Haptik.')
+    .showHelpAfterError();
+
+  program
+    .command('serve')
+    .description('run the bridge; settings come from the environment and .env')
+    .action(async () => (await import('./serve.ts')).serve(env));
+
+  program
+    .command('demo')
+    .description('run the bridge and a simulated Haptik, with commands to try')
+    .option('--port <port>', 'port of the bridge; 0 takes a free one', port, 0)
+    .option('--simulator-port <port>', 'port of the simulator; 0 takes a free one', port, 0)
+    .action(async (options) => (await import('./demo.ts')).demo(options));
+
+  program
+    .command('simulate')
+    .description('run a simulated Haptik, to test against')
+    .option('--port <port>', 'port; 0 takes a free one', port, 8081)
+    .option('--host <host>', 'address to listen on', '127.0.0.1')
+    .option('--client-id <id>', 'the client-id it knows', 'demo-client')
+    .option('--token <token>', 'the token it knows', 'demo-token')
+    .action(async (options) => (await import('./simulate.ts')).simulate(options));
+
+  program
+    .command('check')
+    .description('check a routing file and show what it says')
+    .argument('[file]', 'the routing file; ROUTING_FILE where left out')
+    .action(async (file) => (await import('./check.ts')).check(file, env));
+
+  try {
+    await program.parseAsync(argv);
+  } catch (error) {
+    console.error(explain(error));
+    process.exitCode = exitCodeOf(error);
+  }
+}
+
+function port(text: string): number {
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535)
+    throw new InvalidArgumentError('expected a port from 0 to 65535');
+  return Number(text);
+}

@@ -1,0 +1,14 @@
+import { setTimeout as timeout } from 'node:timers/promises';
+
+/** Time, as everything that waits or stamps is given it. */
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Resolves after `ms` milliseconds, or at once when `signal` aborts; never rejects. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  sleep: (ms, signal) => timeout(ms, undefined, signal ? { signal } : {}).catch(() => undefined),
+};

@@ -1,0 +1,29 @@
+import { z } from 'zod';
+import type { Delivery, UserProfile } from '../message.ts';
+
+/** Haptik's REST API, as its documentation states it: what is sent, and what is understood of the answers. */
+
+/** "Log a message": standard messages are type 0. */
+const STANDARD_MESSAGE = 0;
+
+export interface LogMessageRequest {
+  readonly user: { readonly auth_id: string };
+  readonly message_body: string;
+  readonly message_type: number;
+  readonly business_id: number;
+}
+
+export function logMessageRequest({ authId, text, businessId }: Delivery): LogMessageRequest {
+  return { user: { auth_id: authId }, message_body: text, message_type: STANDARD_MESSAGE, business_id: businessId };
+}
+
+/** "Create or update a user". All but `auth_id` is optional; what is undefined is left out. */
+export function userRequest(authId: string, profile: UserProfile): UserProfile & { readonly auth_id: string } {
+  return { auth_id: authId, ...profile };
+}
+
+/** The part of a 200 that proves that the message was logged. */
+export const loggedMessage = z.object({
+  message_id: z.union([z.int(), z.string().min(1)]).transform(String),
+  created_at: z.string().nullish().default(null),
+});

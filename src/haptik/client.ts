@@ -1,0 +1,108 @@
+import type { ClientRequest } from 'node:http';
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import type { Socket } from 'node:net';
+import type fetch from 'node-fetch';
+import type { Account } from '../routing/table.ts';
+
+/** How one call ended: with an answer, or with none. */
+export type Answer =
+  | { readonly status: number; readonly text: string; readonly retryAfter: string | null }
+  /** `isWritten`: bytes of the request may have reached the far end. In doubt it is true. */
+  | { readonly isWritten: boolean; readonly detail: string };
+
+export type Post = (account: Account, url: URL, body: object, signal: AbortSignal) => Promise<Answer>;
+
+export interface ClientOptions {
+  readonly fetch: typeof fetch;
+  /** One call: connect, headers and body. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * Sockets that idle longer are closed by us, before the far end closes them: a request on a socket that is just being
+ * closed cannot be told from one that was lost. A `Keep-Alive: timeout` of the server shortens it further, less 1 s.
+ */
+const IDLE_SOCKET_MS = 4_000;
+/** Answers are some hundred bytes; what is longer is not Haptik's. */
+const MAX_ANSWER_BYTES = 65_536;
+
+/** Calls Haptik over connections that are kept. Never throws: whatever happens is an answer. */
+export function createClient({ fetch, timeoutMs }: ClientOptions): { readonly post: Post; close(): void } {
+  const agents = {
+    'http:': new HttpAgent({ keepAlive: true, timeout: IDLE_SOCKET_MS }),
+    'https:': new HttpsAgent({ keepAlive: true, timeout: IDLE_SOCKET_MS }),
+  };
+
+  const post: Post = async (account, url, body, signal) => {
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(), timeoutMs);
+    const abort = () => deadline.abort();
+    signal.addEventListener('abort', abort);
+    if (signal.aborted) abort();
+    const connection = { isOpen: false };
+    try {
+      const response = await fetch(url, {
+        method: 'POST',
+        headers: {
+          Authorization: `Bearer ${account.token}`,
+          'client-id': account.clientId,
+          'Content-Type': 'application/json',
+        },
+        body: Buffer.from(JSON.stringify(body)),
+        agent: watched(url.protocol === 'https:' ? agents['https:'] : agents['http:'], connection),
+        redirect: 'manual',
+        compress: false,
+        size: MAX_ANSWER_BYTES,
+        signal: deadline.signal,
+      });
+      // Once the status is there it decides, also where the rest of the answer is lost or too long.
+      const text = await response.text().catch(() => '');
+      return { status: response.status, text, retryAfter: response.headers.get('retry-after') };
+    } catch (error) {
+      const fault = error instanceof Error ? error : new Error(String(error));
+      const isAbort = deadline.signal.aborted;
+      const ending = signal.aborted ? 'the bridge is stopping' : `no answer within ${timeoutMs} ms`;
+      return { isWritten: connection.isOpen, detail: isAbort ? ending : describe(fault) };
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+    }
+  };
+
+  return {
+    post,
+    close() {
+      agents['http:'].destroy();
+      agents['https:'].destroy();
+    },
+  };
+}
+
+/** Node's agents as they are called by `http.request`; the types leave this method out. */
+interface RequestTaker {
+  addRequest(request: ClientRequest, options: object): void;
+}
+
+/**
+ * The shared agent, with an eye on the socket that this one request gets. Node hands the request to the socket as soon as
+ * it is connected (over TLS: secured), so before that nothing was written, and after that something may have been.
+ */
+function watched<T extends HttpAgent>(agent: T, connection: { isOpen: boolean }): T {
+  const addRequest: RequestTaker['addRequest'] = (request, options) => {
+    request.once('socket', (socket: Socket & { readonly encrypted?: boolean }) => {
+      const opened = () => {
+        connection.isOpen = true;
+      };
+      if (request.reusedSocket) opened();
+      else socket.once(socket.encrypted ? 'secureConnect' : 'connect', opened);
+    });
+    (agent as T & RequestTaker).addRequest(request, options);
+  };
+  return Object.create(agent, { addRequest: { value: addRequest } });
+}
+
+/** The code says more than the text (ECONNREFUSED, CERT_HAS_EXPIRED); node-fetch's own text holds the URL. */
+function describe(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? `connection failed: ${error.code}` : error.message;
+}

@@ -1,0 +1,41 @@
+import winston from 'winston';
+import type { Settings } from './settings.ts';
+
+/** One line is one event: a short constant message, and what it is about as fields. */
+export type Log = Pick<winston.Logger, 'error' | 'warn' | 'info' | 'debug'>;
+
+/** Never in a log, whoever passes them: what customers wrote, and what opens doors. */
+const REDACTED = new Set(['text', 'message_body', 'body', 'token', 'secret', 'password', 'authorization', 'fields']);
+
+const redact = winston.format((info) => {
+  for (const key of Object.keys(info)) {
+    if (REDACTED.has(key.toLowerCase())) info[key] = '[redacted]';
+    else if (info[key] instanceof Error) info[key] = describeError(info[key]);
+  }
+  return info;
+});
+
+const pretty = winston.format.printf(({ level, message, timestamp, ...fields }) => {
+  const rest = Object.entries(fields)
+    .filter(([, value]) => value !== undefined && value !== null)
+    .map(
+      ([key, value]) => `${key}=${typeof value === 'string' && !/[\s"]/.test(value) ? value : JSON.stringify(value)}`,
+    );
+  return [String(timestamp).slice(11, 23), level.padEnd(5), message, ...rest].join(' ');
+});
+
+/** To stdout; JSON lines, or readable ones on a terminal. */
+export function createLog({ logLevel, logFormat }: Pick<Settings, 'logLevel' | 'logFormat'>): winston.Logger {
+  const readable = logFormat === 'pretty' || (logFormat === 'auto' && process.stdout.isTTY);
+  return winston.createLogger({
+    level: logLevel,
+    format: winston.format.combine(redact(), winston.format.timestamp(), readable ? pretty : winston.format.json()),
+    transports: [new winston.transports.Stream({ stream: process.stdout })],
+  });
+}
+
+/** An error as data, with its causes. */
+function describeError(error: Error): object {
+  const { message, stack, cause } = error;
+  return { message, stack, ...(cause instanceof Error && { cause: describeError(cause) }) };
+}

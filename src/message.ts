@@ -1,0 +1,86 @@
+/**
+ * The words of the bridge, as types.
+ *
+ * - provider      a kind of sender system (`generic`, `form`): its payload shape, checks and reply
+ * - channel       one configured inbound endpoint, `POST /webhooks/:channel`
+ * - message       one normalised chat message: not the HTTP request, not the stored row
+ * - sender        who wrote it: phone, e-mail, user id
+ * - recipient     what they wrote to: number, page; the channel's name where the provider names none
+ * - route         matches a message and gives business_id, auth_id and text
+ * - account       one set of Haptik credentials
+ * - delivery      what a route made of a message: everything that Haptik is told, and nothing secret
+ * - conversation  the ordering key: account + business_id + auth_id
+ * - outcome       how one attempt at Haptik ended
+ * - dead letter   a message given up, with its reason, kept until a person deals with it
+ */
+
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+
+/** A file that came with a message. `size` is in bytes. */
+export interface Attachment {
+  readonly name: string;
+  readonly content_type: string;
+  readonly size: number;
+}
+
+export interface Message {
+  readonly sender: string;
+  readonly recipient: string;
+  readonly text: string;
+  /** The provider's own id of the message; what repeats are recognised by. */
+  readonly providerId?: string | undefined;
+  /** When the sender's system says that it was written: ISO 8601, UTC. */
+  readonly sentAt?: string | undefined;
+  readonly name?: string | undefined;
+  readonly email?: string | undefined;
+  readonly phone?: string | undefined;
+  /** What else the payload holds, for routes and templates. */
+  readonly fields: Json;
+  readonly attachments: readonly Attachment[];
+}
+
+/** The profile with which an unknown user is registered; the keys are Haptik's own. */
+export interface UserProfile {
+  readonly name?: string | undefined;
+  readonly email?: string | undefined;
+  readonly mobile_no?: string | undefined;
+  readonly language_code?: string | undefined;
+  readonly custom_data?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface Delivery {
+  readonly account: string;
+  readonly businessId: number;
+  readonly authId: string;
+  readonly text: string;
+  readonly user: UserProfile;
+}
+
+/** Why the routing table could not make a delivery of a message. */
+export type UnroutedReason = 'unroutable' | 'no_auth_id' | 'bad_auth_id' | 'empty';
+
+/** What the routing table says of a message: a delivery, or why there is none. `route` is its place in the file. */
+export type Placement =
+  | { readonly route: string; readonly delivery: Delivery }
+  | { readonly route: string | null; readonly dead: UnroutedReason; readonly detail: string };
+
+export type DeadReason = UnroutedReason | 'refused' | 'user_not_registered' | 'registration_refused' | 'expired';
+
+/**
+ * How one attempt at Haptik ended. `detail` is for logs and never holds message text or secrets; `answer` is what the far
+ * end said, which may repeat the message, and is only stored.
+ */
+export type Outcome =
+  | { readonly kind: 'delivered'; readonly messageId: string; readonly createdAt: string | null }
+  /** Haptik surely does not have it; another try may succeed. */
+  | { readonly kind: 'retry'; readonly detail: string; readonly retryAfterMs?: number | undefined }
+  /** It was sent, and nobody knows whether it arrived. */
+  | { readonly kind: 'unknown'; readonly detail: string }
+  /** The account's credentials are refused: the account waits, the message is not to blame. */
+  | { readonly kind: 'hold'; readonly detail: string }
+  | { readonly kind: 'dead'; readonly reason: DeadReason; readonly detail: string; readonly answer?: string };
+
+/** The ordering key. JSON, so that no name can be made to look like two others joined. */
+export function conversationOf(delivery: Delivery): string {
+  return JSON.stringify([delivery.account, delivery.businessId, delivery.authId]);
+}

@@ -1,0 +1,291 @@
+import type { Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import type { Delivery, Outcome } from '../message.ts';
+import { backoffMs } from './backoff.ts';
+import { Lane } from './lane.ts';
+import type { Claim, LeaseOffer, Settlement, SettleResult, Store } from './store.ts';
+
+/** One try at the far end. When `signal` aborts it ends soon. A rejection counts as an unknown outcome. */
+export type Deliver = (delivery: Delivery, signal: AbortSignal) => Promise<Outcome>;
+
+export interface DispatcherOptions {
+  readonly store: Pick<Store, 'claim' | 'settle' | 'renew'>;
+  readonly deliver: Deliver;
+  /** The accounts that there are right now; others' messages wait. */
+  readonly accounts: () => ReadonlyMap<string, { readonly maxConcurrency: number | undefined }>;
+  /** Conversations in flight per account. */
+  readonly concurrency: number;
+  /** Age at which a message that keeps failing is given up. */
+  readonly retryHorizonMs: number;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly newId: () => string;
+  readonly log: Log;
+}
+
+/** A conversation being delivered from, and the message that it is at. */
+interface Run {
+  claim: Claim;
+  readonly isProbe: boolean;
+}
+
+/** Long enough to outlive a stall, short enough that a dead process does not keep a customer waiting. */
+const LEASE_MS = 15_000;
+const RENEW_MS = 5_000;
+/** The truth, should a wake-up ever be missed. */
+const POLL_MS = 1_000;
+const STORE_RETRY_MS = 1_000;
+/** Messages delivered under one lease before the conversation goes to the back of the queue. */
+const TURNS = 16;
+
+/**
+ * Claims conversations and delivers from them: many at once, in each one message at a time. An attempt's outcome is
+ * durable before the next message of its conversation is sent.
+ */
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #lanes = new Map<string, Lane>();
+  readonly #runs = new Map<Run, Promise<void>>();
+  readonly #abort = new AbortController();
+  #loop: Promise<void> | undefined;
+  #isStopping = false;
+  #wakeAt = 0;
+  #nap = new AbortController();
+  #renewedAt = 0;
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  /** Stops claiming and lets attempts in flight end, for `graceMs` at most; then they are aborted. */
+  async stop(graceMs: number): Promise<void> {
+    this.#isStopping = true;
+    this.wake();
+    await this.#loop;
+    const grace = new AbortController();
+    const runs = Promise.all(this.#runs.values()).finally(() => grace.abort());
+    await this.#options.clock.sleep(graceMs, grace.signal);
+    this.#abort.abort();
+    await runs;
+  }
+
+  /** Something is due at `at`, by default now. */
+  wake(at = 0): void {
+    if (at >= this.#wakeAt) return;
+    this.#wakeAt = at;
+    this.#nap.abort();
+  }
+
+  /** Reserves a slot for a message about to be stored, so that it can be leased in the same commit. */
+  offer(account: string): LeaseOffer | undefined {
+    const lane = this.#lane(account);
+    if (this.#isStopping || lane.isHeld || lane.free(this.#options.clock.now(), this.#concurrencyOf(account)) === 0) {
+      return undefined;
+    }
+    lane.occupy();
+    return { token: this.#options.newId(), leaseMs: LEASE_MS };
+  }
+
+  /** Uses an offered slot. */
+  take(claim: Claim): void {
+    this.#track(claim, false);
+  }
+
+  /** Gives an offered slot back: its conversation was busy, or nothing was stored. */
+  withdraw(account: string): void {
+    this.#vacate(account, false);
+  }
+
+  #lane(account: string): Lane {
+    const lane = this.#lanes.get(account) ?? new Lane();
+    this.#lanes.set(account, lane);
+    return lane;
+  }
+
+  #vacate(account: string, isProbe: boolean): void {
+    const lane = this.#lane(account);
+    lane.vacate(isProbe);
+    if (lane.isBehind) this.wake();
+  }
+
+  #concurrencyOf(name: string): number {
+    const account = this.#options.accounts().get(name);
+    return account ? Math.min(account.maxConcurrency ?? Infinity, this.#options.concurrency) : 0;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, log } = this.#options;
+    while (!this.#isStopping) {
+      this.#wakeAt = clock.now() + POLL_MS;
+      try {
+        await this.#renew();
+        await Promise.all([...this.#options.accounts().keys()].map((account) => this.#claim(account)));
+      } catch (error) {
+        log.error('the outbox cannot be read; trying again', { error });
+        this.#wakeAt = clock.now() + STORE_RETRY_MS;
+      }
+      while (!this.#isStopping && clock.now() < this.#wakeAt) {
+        this.#nap = new AbortController();
+        await clock.sleep(this.#wakeAt - clock.now(), this.#nap.signal);
+      }
+    }
+  }
+
+  /** Before any claim, so that a process that was asleep longer than its leases does not meet its own conversations. */
+  async #renew(): Promise<void> {
+    const now = this.#options.clock.now();
+    if (now - this.#renewedAt < RENEW_MS) return;
+    if (this.#runs.size > 0) {
+      await this.#options.store.renew(
+        [...this.#runs.keys()].map(({ claim }) => claim),
+        LEASE_MS,
+      );
+    }
+    this.#renewedAt = now;
+  }
+
+  async #claim(account: string): Promise<void> {
+    const { clock, store } = this.#options;
+    const lane = this.#lane(account);
+    const limit = lane.free(clock.now(), this.#concurrencyOf(account));
+    if (limit === 0) {
+      lane.isBehind = true;
+      if (lane.probeAt !== undefined) this.wake(lane.probeAt);
+      return;
+    }
+    const { claims, nextDueMs } = await store.claim({ account, limit, leaseMs: LEASE_MS });
+    for (const claim of claims) this.#track(claim, lane.occupy());
+    lane.isBehind = claims.length === limit;
+    if (nextDueMs !== undefined && !lane.isBehind) this.wake(clock.now() + nextDueMs);
+  }
+
+  #track(claim: Claim, isProbe: boolean): void {
+    const run: Run = { claim, isProbe };
+    const ended = this.#deliverFrom(run).finally(() => {
+      this.#runs.delete(run);
+      this.#vacate(claim.account, isProbe);
+    });
+    this.#runs.set(run, ended);
+  }
+
+  /** Delivers from one conversation until nothing waits, something fails, or its turns are up. */
+  async #deliverFrom(run: Run): Promise<void> {
+    const { clock, log } = this.#options;
+    const lane = this.#lane(run.claim.account);
+    for (let turn = 1; ; turn += 1) {
+      const { claim, isProbe } = run;
+      if (claim.isInDoubt) log.warn('possible repeat: the attempt before ended without an outcome', about(claim));
+      const startedAt = clock.now();
+      const outcome = await this.#options.deliver(claim.message.delivery, this.#abort.signal).catch(toUnknown);
+      const settlement = this.#judge(claim, outcome, startedAt, isProbe);
+      this.#logAttempt(claim, outcome, settlement, clock.now() - startedAt);
+      const goOn = turn < TURNS && !lane.isHeld && !this.#isStopping;
+      const result = await this.#settle(claim, settlement, goOn);
+      if (settlement.state === 'waiting' && !lane.isHeld) this.wake(clock.now() + settlement.dueInMs);
+      else if (result?.hasMore) this.wake();
+      if (result?.next === undefined) return;
+      run.claim = result.next;
+    }
+  }
+
+  /** What the outcome of an attempt means for the message, and for its account. */
+  #judge(claim: Claim, outcome: Outcome, startedAt: number, isProbe: boolean): Settlement {
+    const { clock, log, random, retryHorizonMs } = this.#options;
+    const now = clock.now();
+    const lane = this.#lane(claim.account);
+    const { account } = claim;
+    switch (outcome.kind) {
+      case 'delivered':
+      case 'dead':
+        if (isProbe && lane.isHeld) {
+          lane.release(now);
+          this.wake();
+          log.info('account released: its credentials are accepted again', { account });
+        }
+        return outcome.kind === 'dead'
+          ? {
+              state: 'dead',
+              reason: outcome.reason,
+              detail: [outcome.detail, outcome.answer].filter(Boolean).join(': '),
+            }
+          : { state: 'delivered', messageId: outcome.messageId, createdAt: outcome.createdAt };
+      case 'hold': {
+        const wasHeld = lane.isHeld;
+        if (lane.hold(startedAt, isProbe, now)) {
+          if (!wasHeld) log.error('account on hold: Haptik refuses its credentials; its messages wait', { account });
+          return { state: 'waiting', dueInMs: 0, isSpent: false, detail: outcome.detail };
+        }
+        break;
+      }
+      case 'retry':
+      case 'unknown':
+        if (isProbe && lane.isHeld) lane.probeLater(now);
+        break;
+      default: {
+        const never: never = outcome;
+        return never;
+      }
+    }
+    const age = Math.min(claim.message.ageMs + now - startedAt, now - lane.releasedAt);
+    if (age >= retryHorizonMs) return { state: 'dead', reason: 'expired', detail: outcome.detail };
+    const retryAfterMs = outcome.kind === 'retry' ? outcome.retryAfterMs : undefined;
+    const dueInMs = backoffMs(claim.message.attempts + 1, retryAfterMs, random());
+    return { state: 'waiting', dueInMs, isSpent: true, detail: outcome.detail };
+  }
+
+  /** An outcome is kept until it is written. @returns undefined when the lease was not ours any more, or we must go */
+  async #settle(
+    claim: Claim,
+    settlement: Settlement,
+    goOn: boolean,
+  ): Promise<Exclude<SettleResult, 'stale'> | undefined> {
+    const { clock, log, store } = this.#options;
+    for (;;) {
+      try {
+        const result = await store.settle(claim, settlement, goOn ? { leaseMs: LEASE_MS } : undefined);
+        if (result !== 'stale') return result;
+        log.warn('an outcome came after its lease had ended; the message may be sent again', about(claim));
+        return undefined;
+      } catch (error) {
+        log.error('an outcome cannot be written; trying again', { ...about(claim), error });
+        await clock.sleep(STORE_RETRY_MS, this.#abort.signal);
+        if (this.#abort.signal.aborted) return undefined;
+      }
+    }
+  }
+
+  #logAttempt(claim: Claim, outcome: Outcome, settlement: Settlement, durationMs: number): void {
+    const { log } = this.#options;
+    const fields = { ...about(claim), attempt: claim.message.attempts + 1, duration_ms: durationMs };
+    switch (settlement.state) {
+      case 'delivered':
+        log.info('delivered', { ...fields, message_id: settlement.messageId });
+        break;
+      case 'dead':
+        log.error('dead', {
+          ...fields,
+          reason: settlement.reason,
+          detail: outcome.kind === 'delivered' ? '' : outcome.detail,
+        });
+        break;
+      default: {
+        const isPossibleRepeat = outcome.kind === 'unknown' || undefined;
+        const { dueInMs, detail } = settlement;
+        log.warn('to be tried again', { ...fields, due_in_ms: dueInMs, detail, possible_repeat: isPossibleRepeat });
+      }
+    }
+  }
+}
+
+function toUnknown(error: unknown): Outcome {
+  return { kind: 'unknown', detail: `the attempt failed: ${error instanceof Error ? error.message : error}` };
+}
+
+function about({ message, account }: Claim) {
+  const { businessId, authId } = message.delivery;
+  return { id: message.id, account, business_id: businessId, auth_id: authId };
+}

@@ -1,0 +1,70 @@
+/** How often the credentials of a held account are tried. */
+const PROBE_INTERVAL_MS = 30_000;
+
+/**
+ * One account's share of the dispatcher: its slots, and whether it is on hold. Accounts never wait for each other,
+ * because each has a lane of its own.
+ */
+export class Lane {
+  #inFlight = 0;
+  #probeAt: number | undefined;
+  #isProbing = false;
+  #releasedAt = 0;
+  /** More was due than there were free slots: the next one that gets free is to be used at once. */
+  isBehind = false;
+
+  get isHeld(): boolean {
+    return this.#probeAt !== undefined;
+  }
+
+  /** When the account was last taken off hold; 0 if never. */
+  get releasedAt(): number {
+    return this.#releasedAt;
+  }
+
+  /** When a held account is to be tried again. */
+  get probeAt(): number | undefined {
+    return this.#isProbing ? undefined : this.#probeAt;
+  }
+
+  /** How many conversations may be claimed now: while on hold one, and only when a probe is due. */
+  free(now: number, concurrency: number): number {
+    if (this.#probeAt === undefined) return Math.max(0, concurrency - this.#inFlight);
+    return now >= this.#probeAt && !this.#isProbing ? 1 : 0;
+  }
+
+  /** Takes a slot. @returns whether what is done in it is the probe of a held account */
+  occupy(): boolean {
+    this.#inFlight += 1;
+    const isProbe = this.isHeld;
+    this.#isProbing ||= isProbe;
+    return isProbe;
+  }
+
+  vacate(isProbe: boolean): void {
+    this.#inFlight -= 1;
+    if (isProbe) this.#isProbing = false;
+  }
+
+  /**
+   * The credentials were refused, to an attempt that began at `startedAt`. One that began before they were last accepted
+   * proves nothing about them.
+   *
+   * @returns whether the account is on hold now
+   */
+  hold(startedAt: number, isProbe: boolean, now: number): boolean {
+    if (!this.isHeld && startedAt < this.#releasedAt) return false;
+    if (!this.isHeld || isProbe) this.#probeAt = now + PROBE_INTERVAL_MS;
+    return true;
+  }
+
+  /** The probe ended, and said nothing about the credentials. */
+  probeLater(now: number): void {
+    this.#probeAt = now + PROBE_INTERVAL_MS;
+  }
+
+  release(now: number): void {
+    this.#probeAt = undefined;
+    this.#releasedAt = now;
+  }
+}

@@ -1,0 +1,64 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { StoreRefused } from './store.ts';
+
+/** "hapt" in ASCII: tells our files from other people's. */
+const APPLICATION_ID = 0x68617074;
+
+/** Each brings a file from the version that is its index to the next one. Never edited once released. */
+const MIGRATIONS: readonly string[] = [
+  `
+  create table messages (
+    seq integer primary key,
+    id text not null unique,
+    conversation text,
+    state text not null,
+    reason text,
+    detail text,
+    channel text not null,
+    provider_id text,
+    message text not null,
+    route text,
+    table_version text not null,
+    delivery text,
+    attempts integer not null default 0,
+    accepted_at integer not null,
+    settled_at integer,
+    message_id text,
+    created_at text
+  ) strict;
+  create unique index messages_by_provider_id on messages (channel, provider_id) where provider_id is not null;
+  create index messages_waiting on messages (conversation, seq) where state = 'waiting';
+
+  create table conversations (
+    key text primary key,
+    account text not null,
+    pending integer not null,
+    ready_at integer not null,
+    lease text
+  ) strict, without rowid;
+  create index conversations_ready on conversations (account, ready_at) where pending > 0;
+  `,
+];
+
+/** @throws {StoreRefused} for a file of a newer version, and for one that is not ours */
+export function migrate(database: DatabaseSync, file: string): void {
+  const version = pragma(database, 'user_version');
+  const applicationId = pragma(database, 'application_id');
+  const isEmpty = database.prepare('select count(*) as n from sqlite_schema').get()?.n === 0;
+  if (applicationId !== APPLICATION_ID && !isEmpty) {
+    throw new StoreRefused(`${file} is a SQLite file of another program; name another file in DATABASE_URL.`);
+  }
+  if (version > MIGRATIONS.length) {
+    const fault = `${file} was written by a newer haptik-bridge (schema ${version}, this one knows ${MIGRATIONS.length})`;
+    throw new StoreRefused(`${fault}; run that version again, or restore a backup made before the upgrade.`);
+  }
+  for (let from = version; from < MIGRATIONS.length; from += 1) {
+    database.exec('begin immediate');
+    database.exec(MIGRATIONS[from] ?? '');
+    database.exec(`pragma application_id = ${APPLICATION_ID}; pragma user_version = ${from + 1}; commit`);
+  }
+}
+
+function pragma(database: DatabaseSync, name: string): number {
+  return Number(database.prepare(`pragma ${name}`).get()?.[name]);
+}

@@ -1,0 +1,23 @@
+/** One fault of the routing file, with its place: line and column count from 1. */
+export interface Problem {
+  readonly code: string;
+  readonly message: string;
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+export function formatProblem({ file, line, column, message }: Problem): string {
+  return `${file}:${line}:${column}: ${message}`;
+}
+
+/** The routing file is refused. Every problem is told at once. */
+export class RoutingRefused extends Error {
+  override readonly name = 'RoutingRefused';
+  readonly problems: readonly Problem[];
+
+  constructor(problems: readonly Problem[]) {
+    super(problems.map(formatProblem).join('\n'));
+    this.problems = problems;
+  }
+}

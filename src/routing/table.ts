@@ -1,0 +1,161 @@
+import type { Delivery, Message, Placement, UserProfile } from '../message.ts';
+import { normaliseSender } from '../sender.ts';
+import type { AccountConfig, ChannelConfig, RouteConfig, RoutingFile } from './schema.ts';
+import type { Template } from './templates.ts';
+
+/** One set of Haptik credentials, ready to be called with. */
+export interface Account {
+  readonly name: string;
+  readonly messageUrl: URL;
+  readonly userUrl: URL | undefined;
+  readonly clientId: string;
+  readonly token: string;
+  readonly maxConcurrency: number | undefined;
+}
+
+export interface Channel extends ChannelConfig {
+  readonly name: string;
+}
+
+/** One version of the routing file, compiled. Immutable: whoever holds one sees one table. */
+export interface RoutingTable {
+  /** Hash of the file's content. */
+  readonly version: string;
+  readonly accounts: ReadonlyMap<string, Account>;
+  readonly channels: ReadonlyMap<string, Channel>;
+  readonly file: RoutingFile;
+  /** The first route of the channel that fits decides. Never throws: what cannot be placed is a dead letter. */
+  place(channel: string, message: Message): Placement;
+}
+
+interface Route extends RouteConfig {
+  readonly label: string;
+  readonly accountName: string;
+  readonly accountConfig: AccountConfig;
+}
+
+/** Haptik's REST API: "Log Message" and "Create or update a user". */
+const MESSAGE_PATH = '/v1.0/log_message_from_user/';
+const USER_PATH = '/v1.0/user/';
+
+export function createTable(file: RoutingFile, version: string): RoutingTable {
+  const accounts = new Map(Object.entries(file.accounts).map(([name, config]) => [name, toAccount(name, config)]));
+  const channels = new Map(Object.entries(file.channels).map(([name, config]) => [name, { ...config, name }]));
+  const senders = new Map(Object.entries(file.senders).map(([sender, id]) => [normaliseSender(sender), id]));
+  const routes = new Map<string, Route[]>();
+  for (const [index, config] of file.routes.entries()) {
+    const accountName = config.account ?? [...accounts.keys()][0] ?? '';
+    const accountConfig = file.accounts[accountName];
+    if (accountConfig === undefined) throw new Error(`routes[${index}] has no account`);
+    const siblings = routes.get(config.channel) ?? [];
+    routes.set(config.channel, [...siblings, { ...config, label: `routes[${index}]`, accountName, accountConfig }]);
+  }
+  return {
+    version,
+    accounts,
+    channels,
+    file,
+    place(channel, message) {
+      const route = routes.get(channel)?.find((candidate) => fits(candidate, message));
+      if (route === undefined) {
+        return { route: null, dead: 'unroutable', detail: `no route of channel ${channel} fits this message` };
+      }
+      return deliveryBy(route, channel, message, senders.get(message.sender));
+    },
+  };
+}
+
+function toAccount(name: string, config: AccountConfig): Account {
+  const messageUrl = config.message_url ?? (config.base_url && under(config.base_url, MESSAGE_PATH));
+  const userUrl = config.user_url ?? (config.base_url && under(config.base_url, USER_PATH));
+  if (messageUrl === undefined) throw new Error(`accounts.${name} has no URL`);
+  return {
+    name,
+    messageUrl,
+    userUrl: config.register_users ? userUrl : undefined,
+    clientId: config.client_id,
+    token: config.token,
+    maxConcurrency: config.max_concurrency,
+  };
+}
+
+function under(base: URL, path: string): URL {
+  return new URL(base.href.replace(/\/+$/, '') + path);
+}
+
+function fits(route: Route, message: Message): boolean {
+  return route.when.every(({ subject, path, fits }) => {
+    switch (subject) {
+      case 'sender':
+      case 'recipient':
+      case 'text':
+        return fits(message[subject]);
+      default:
+        return fits(path.read(message.fields));
+    }
+  });
+}
+
+function deliveryBy(route: Route, channel: string, message: Message, known: string | undefined): Placement {
+  const render = (template: Template) => template.render(message, channel);
+  try {
+    const authId = known ?? (route.auth_id ? render(route.auth_id).trim() : '');
+    if (authId === '') {
+      const detail = route.auth_id
+        ? 'the auth_id template gave nothing'
+        : 'the sender is not in senders, and the route has no auth_id';
+      return { route: route.label, dead: 'no_auth_id', detail };
+    }
+    const { auth_id_pattern: allowed, max_length: maxLength } = route.accountConfig;
+    if (!allowed.fits(authId)) {
+      return { route: route.label, dead: 'bad_auth_id', detail: `"${authId}" does not fit ${allowed.source}` };
+    }
+    const text = route.message_body ? render(route.message_body) : defaultText(message);
+    if (text.trim() === '') return { route: route.label, dead: 'empty', detail: 'there is no text to deliver' };
+    const delivery: Delivery = {
+      account: route.accountName,
+      businessId: route.business_id,
+      authId,
+      text: maxLength === undefined ? text : cut(text, maxLength),
+      user: profile(route, message, render),
+    };
+    return { route: route.label, delivery };
+  } catch (error) {
+    // A template's fault is worded by Liquid with the template's source, never with the values.
+    return {
+      route: route.label,
+      dead: 'no_auth_id',
+      detail: `a template failed: ${error instanceof Error ? error.message : error}`,
+    };
+  }
+}
+
+/** A message that is only files still says so to the agent. */
+function defaultText({ text, attachments }: Message): string {
+  return text.trim() === '' ? attachments.map((file) => `[file: ${file.name}]`).join('\n') : text;
+}
+
+/** Cut between characters as people see them, and marked, so that an agent knows that there was more. */
+function cut(text: string, maxLength: number): string {
+  if (text.length <= maxLength) return text;
+  let kept = '';
+  for (const { segment } of new Intl.Segmenter().segment(text)) {
+    if (kept.length + segment.length > maxLength - 1) break;
+    kept += segment;
+  }
+  return `${kept}…`;
+}
+
+function profile({ user }: Route, message: Message, render: (template: Template) => string): UserProfile {
+  if (user === undefined) return { name: message.name, email: message.email, mobile_no: message.phone };
+  const optional = (template: Template | undefined) => (template && render(template).trim()) || undefined;
+  return {
+    name: optional(user.name),
+    email: optional(user.email),
+    mobile_no: optional(user.mobile_no),
+    language_code: optional(user.language_code),
+    custom_data:
+      user.custom_data &&
+      Object.fromEntries(Object.entries(user.custom_data).map(([key, template]) => [key, render(template)])),
+  };
+}

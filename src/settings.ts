@@ -1,0 +1,134 @@
+import { isIP } from 'node:net';
+import { z } from 'zod';
+
+/**
+ * The settings, from the environment and nowhere else. Each is read strictly: a value that is not understood stops the
+ * start, it never falls back to the default.
+ */
+const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .refine((value) => /^\d{1,15}$/.test(value) && Number(value) >= min && Number(value) <= max, {
+      error: `accepted is a whole number from ${min} to ${max}`,
+    })
+    .transform(Number);
+
+const oneOf = <const T extends readonly string[]>(...values: T) =>
+  z.enum(values, { error: `accepted are ${values.join(', ')}` });
+
+const given = (what: string) => z.string().min(1, `accepted is ${what}`);
+
+const port = wholeNumber(0, 65_535);
+const HOUR_MS = 3_600_000;
+
+/** Every setting and its default, as it would stand in the environment. */
+export const DEFAULTS = {
+  HOST: '0.0.0.0',
+  PORT: '8080',
+  ROUTING_FILE: 'routing.yaml',
+  DATABASE_URL: 'sqlite:data/bridge.db',
+  TRUST_PROXY: 'loopback',
+  BODY_LIMIT_BYTES: '262144',
+  DELIVERY_CONCURRENCY: '64',
+  DELIVERY_TIMEOUT_MS: '10000',
+  RETRY_HORIZON_HOURS: '24',
+  SHUTDOWN_DELAY_MS: '0',
+  SHUTDOWN_GRACE_MS: '25000',
+  LOG_LEVEL: 'info',
+  LOG_FORMAT: 'auto',
+} as const;
+
+const schema = z.object({
+  HOST: given('a host name or address'),
+  PORT: port,
+  ROUTING_FILE: given('the path of a routing file'),
+  DATABASE_URL: z
+    .string()
+    .regex(/^sqlite:.+/, 'accepted is sqlite: with a relative or absolute path, such as sqlite:data/bridge.db')
+    .transform((url) => url.slice('sqlite:'.length)),
+  TRUST_PROXY: z
+    .string()
+    .refine((value) => value === 'none' || isHops(value) || value.split(',').every((part) => isAddress(part.trim())), {
+      error: 'accepted are none, a number of proxies, or a list of addresses, CIDRs, loopback, linklocal, uniquelocal',
+    })
+    .transform((value) => (value === 'none' ? false : isHops(value) ? Number(value) : value)),
+  BODY_LIMIT_BYTES: wholeNumber(1_024, 64 * 1024 * 1024),
+  DELIVERY_CONCURRENCY: wholeNumber(1, 10_000),
+  DELIVERY_TIMEOUT_MS: wholeNumber(100, 600_000),
+  RETRY_HORIZON_HOURS: wholeNumber(1, 8_760),
+  SHUTDOWN_DELAY_MS: wholeNumber(0, 600_000),
+  SHUTDOWN_GRACE_MS: wholeNumber(0, 600_000),
+  LOG_LEVEL: oneOf('error', 'warn', 'info', 'debug'),
+  LOG_FORMAT: oneOf('auto', 'json', 'pretty'),
+} satisfies Record<keyof typeof DEFAULTS, z.ZodType>);
+
+/** One or more proxies in front; `0` and `true` would be a client's word for its own address. */
+function isHops(value: string): boolean {
+  return /^[1-9]\d{0,2}$/.test(value);
+}
+
+function isAddress(value: string): boolean {
+  if (['loopback', 'linklocal', 'uniquelocal'].includes(value)) return true;
+  const [address = '', bits, ...rest] = value.split('/');
+  const version = isIP(address);
+  if (version === 0 || rest.length > 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Settings {
+  readonly host: string;
+  readonly port: number;
+  readonly routingFile: string;
+  readonly databaseFile: string;
+  readonly trustProxy: string | number | false;
+  readonly bodyLimitBytes: number;
+  readonly deliveryConcurrency: number;
+  readonly deliveryTimeoutMs: number;
+  readonly retryHorizonMs: number;
+  readonly shutdownDelayMs: number;
+  readonly shutdownGraceMs: number;
+  readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
+  readonly logFormat: 'auto' | 'json' | 'pretty';
+  /** Where `${VAR}` of the routing file is looked up. */
+  readonly env: Environment;
+}
+
+/** Settings that cannot be used. One line a problem. */
+export class SettingsRefused extends Error {
+  override readonly name = 'SettingsRefused';
+}
+
+/** Secrets are not repeated to the terminal; a database's URL may hold one. */
+const SECRET = new Set(['DATABASE_URL']);
+
+/** @throws {SettingsRefused} with every problem at once: the name, what is wrong with the value, what is accepted */
+export function readSettings(env: Environment): Settings {
+  const parsed = schema.safeParse({ ...DEFAULTS, ...env });
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map((issue) => {
+      const name = String(issue.path[0]);
+      const value = SECRET.has(name) ? 'its value' : `"${env[name]}"`;
+      return `${name}: ${env[name] === '' ? 'it is set to nothing' : `${value} is not understood`}; ${issue.message}`;
+    });
+    throw new SettingsRefused([...new Set(lines)].join('\n'));
+  }
+  const values = parsed.data;
+  return {
+    host: values.HOST,
+    port: values.PORT,
+    routingFile: values.ROUTING_FILE,
+    databaseFile: values.DATABASE_URL,
+    trustProxy: values.TRUST_PROXY,
+    bodyLimitBytes: values.BODY_LIMIT_BYTES,
+    deliveryConcurrency: values.DELIVERY_CONCURRENCY,
+    deliveryTimeoutMs: values.DELIVERY_TIMEOUT_MS,
+    retryHorizonMs: values.RETRY_HORIZON_HOURS * HOUR_MS,
+    shutdownDelayMs: values.SHUTDOWN_DELAY_MS,
+    shutdownGraceMs: values.SHUTDOWN_GRACE_MS,
+    logLevel: values.LOG_LEVEL,
+    logFormat: values.LOG_FORMAT,
+    env,
+  };
+}

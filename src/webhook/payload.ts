@@ -1,0 +1,156 @@
+import { MIMEType } from 'node:util';
+import busboy from 'busboy';
+import { Malformed, UnsupportedContent } from '../errors.ts';
+import type { Attachment, Json } from '../message.ts';
+import type { VerifiedRequest } from './verify.ts';
+
+export interface Payload {
+  readonly data: { readonly [key: string]: Json };
+  readonly attachments: readonly Attachment[];
+}
+
+/** Nothing that people write nests deeper, and code that walks what it is given must not run out of stack. */
+const MAX_DEPTH = 64;
+/** Fields or parts of a form; each costs us more than it costs the sender. */
+const MAX_FIELDS = 1_000;
+const ACCEPTED = ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'];
+
+/**
+ * Decodes the body of a verified request by its Content-Type.
+ *
+ * @throws {UnsupportedContent} for other types or unknown charsets; {Malformed} when the body is not what the type says
+ */
+export async function decodePayload(request: VerifiedRequest): Promise<Payload> {
+  const type = mediaType(request.headers['content-type']);
+  switch (type.essence) {
+    case 'application/x-www-form-urlencoded':
+      return { data: gather(new URLSearchParams(decodeText(request.body, type))), attachments: [] };
+    case 'multipart/form-data':
+      return decodeMultipart(request);
+    default:
+      return { data: decodeJson(decodeText(request.body, type)), attachments: [] };
+  }
+}
+
+/** @throws {UnsupportedContent} for a type that no channel takes, so that a body is not read in vain */
+export function mediaType(header: string | undefined): MIMEType {
+  const type = header === undefined ? undefined : parseMediaType(header);
+  if (type && (ACCEPTED.includes(type.essence) || /^application\/[^;]+\+json$/.test(type.essence))) return type;
+  const detail = `Content-Type ${header ?? '(none)'} is not accepted; send one of ${ACCEPTED.join(', ')}.`;
+  throw new UnsupportedContent(detail, { headers: { Accept: ACCEPTED.join(', ') } });
+}
+
+function parseMediaType(header: string): MIMEType | undefined {
+  try {
+    return new MIMEType(header);
+  } catch {
+    return undefined;
+  }
+}
+
+function decodeText(body: Buffer, type: MIMEType): string {
+  const charset = type.params.get('charset') ?? 'utf-8';
+  let decoder: TextDecoder;
+  try {
+    decoder = new TextDecoder(charset, { fatal: true });
+  } catch {
+    throw new UnsupportedContent(`The charset ${charset} is not known; send UTF-8.`);
+  }
+  try {
+    return decoder.decode(body);
+  } catch {
+    throw new Malformed(`The body is not valid ${charset}.`);
+  }
+}
+
+function decodeJson(text: string): Payload['data'] {
+  let data: Json;
+  try {
+    // A number of 16 digits or more may not survive as a JavaScript number, and two ids must not become one.
+    data = /\d{16}/.test(text) ? JSON.parse(text, keepDigits) : JSON.parse(text);
+  } catch (error) {
+    // V8 quotes the text around the fault, which would put what customers write into logs.
+    const position = /at position (\d+)/.exec(error instanceof Error ? error.message : '')?.[1];
+    throw new Malformed(`The body is not valid JSON${position === undefined ? '' : `: see position ${position}`}.`);
+  }
+  if (typeof data !== 'object' || data === null || isList(data)) throw new Malformed('The body must be a JSON object.');
+  if (deeperThan(MAX_DEPTH, data)) throw new Malformed(`The body nests deeper than ${MAX_DEPTH} levels.`);
+  return data;
+}
+
+function keepDigits(_key: string, value: unknown, { source }: { source?: string } = {}): unknown {
+  return typeof value === 'number' && source !== undefined && /^-?\d+$/.test(source) && !Number.isSafeInteger(value)
+    ? source
+    : value;
+}
+
+/** Level by level, without recursion. */
+function deeperThan(limit: number, data: Json): boolean {
+  let level: Json[] = [data];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > limit) return true;
+    level = level.flatMap((value) =>
+      typeof value === 'object' && value !== null
+        ? Object.values(value).filter((inner) => typeof inner === 'object')
+        : [],
+    );
+  }
+  return false;
+}
+
+function isList(data: Json): data is readonly Json[] {
+  return Array.isArray(data);
+}
+
+/** Fields by name; a name that comes more than once (checkboxes) holds a list. */
+function gather(entries: Iterable<readonly [string, string]>): Payload['data'] {
+  const fields = new Map<string, string[]>();
+  let count = 0;
+  for (const [name, value] of entries) {
+    count += 1;
+    if (count > MAX_FIELDS) throw new Malformed(`The body has more than ${MAX_FIELDS} fields.`);
+    const values = fields.get(name);
+    if (values === undefined) fields.set(name, [value]);
+    else values.push(value);
+  }
+  return Object.fromEntries(
+    [...fields].map(([name, values]) => [name, values.length > 1 ? values : (values[0] ?? '')]),
+  );
+}
+
+/** Text parts become fields; of files only name, type and size are kept, their bytes are counted and dropped. */
+function decodeMultipart(request: VerifiedRequest): Promise<Payload> {
+  return new Promise((resolve, reject) => {
+    const entries: [string, string][] = [];
+    const attachments: Attachment[] = [];
+    const malformed = (cause: unknown) =>
+      reject(
+        new Malformed(`The body is not valid multipart/form-data: ${cause instanceof Error ? cause.message : cause}.`),
+      );
+    let parser: busboy.Busboy;
+    try {
+      parser = busboy({
+        headers: request.headers,
+        defParamCharset: 'utf8',
+        limits: { parts: MAX_FIELDS, fieldSize: request.body.length, fieldNameSize: 1_000 },
+      });
+    } catch (error) {
+      malformed(error);
+      return;
+    }
+    parser.on('field', (name, value) => entries.push([name, value]));
+    parser.on('file', (_field, stream, { filename, mimeType }) => {
+      let size = 0;
+      stream.on('data', (chunk: Buffer) => {
+        size += chunk.length;
+      });
+      stream.on('error', malformed);
+      // A file input that was left empty comes as a part without a name.
+      stream.on('end', () => filename && attachments.push({ name: filename, content_type: mimeType, size }));
+    });
+    parser.on('partsLimit', () => malformed(`it has more than ${MAX_FIELDS} parts`));
+    parser.on('error', malformed);
+    parser.on('close', () => resolve({ data: gather(entries), attachments }));
+    parser.end(request.body);
+  });
+}

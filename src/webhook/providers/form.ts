@@ -1,0 +1,122 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { Invalid, OriginNotAllowed } from '../../errors.ts';
+import type { Json } from '../../message.ts';
+import type { Channel } from '../../routing/table.ts';
+import { type FieldName, type Found, toMessage } from '../candidate.ts';
+import { decodePayload } from '../payload.ts';
+import type { VerifiedRequest } from '../verify.ts';
+import { illFormed } from '../wellformed.ts';
+import { idempotencyKey, replyJson } from './generic.ts';
+import type { Parsed, Provider, Receipt, Reply } from './provider.ts';
+
+type Payload = { readonly [key: string]: Json };
+
+/** What forms mostly call these fields, in any case; the first that is filled in counts. */
+const USUAL_NAMES: Readonly<Partial<Record<FieldName, readonly string[]>>> = {
+  sender: ['email', 'your-email', 'phone'],
+  text: ['message', 'your-message', 'comments'],
+  name: ['name', 'your-name'],
+  email: ['email', 'your-email'],
+  phone: ['phone', 'your-phone'],
+};
+const DEFAULT_HONEYPOT = '_gotcha';
+const PREFLIGHT_SECONDS = '86400';
+
+/** A website's own form, posted by the browser or by a script of the page. */
+export const form: Provider = {
+  methods: ['POST', 'OPTIONS'],
+  rateLimit: 30,
+  cors,
+  parse: parseForm,
+  reply: replyForm,
+};
+
+/**
+ * A page may send from the origins that the channel allows. `Origin` is sent by every browser on a POST; where a page
+ * hides it (`null`), its Referer speaks. A request with neither is not from a page, and no origin check stops a script.
+ */
+function cors(channel: Channel, headers: IncomingHttpHeaders): Record<string, string> {
+  const { origin = refererOrigin(headers), 'access-control-request-headers': requested } = headers;
+  const allowed = channel.allowed_origins;
+  const speaking = origin === 'null' ? (refererOrigin(headers) ?? 'null') : origin;
+  if (allowed !== undefined && speaking !== undefined && !allowed.includes(speaking)) {
+    throw new OriginNotAllowed(
+      `Pages of ${speaking} may not send to this channel; its allowed_origins do not list it.`,
+    );
+  }
+  return {
+    Vary: 'Origin',
+    'Access-Control-Allow-Origin': allowed === undefined ? '*' : (headers.origin ?? allowed[0] ?? '*'),
+    'Access-Control-Allow-Methods': 'POST',
+    'Access-Control-Allow-Headers': requested ?? 'Content-Type, Idempotency-Key',
+    'Access-Control-Max-Age': PREFLIGHT_SECONDS,
+    'Cross-Origin-Resource-Policy': 'cross-origin',
+  };
+}
+
+function refererOrigin({ referer }: IncomingHttpHeaders): string | undefined {
+  return referer === undefined ? undefined : URL.parse(referer)?.origin;
+}
+
+async function parseForm(request: VerifiedRequest, channel: Channel): Promise<Parsed> {
+  const { data, attachments } = await decodePayload(request);
+  if (isFilled(data[channel.honeypot ?? DEFAULT_HONEYPOT])) return { trapped: true };
+  const problems = illFormed(data);
+  if (problems.length > 0) throw new Invalid(problems);
+
+  const candidate = {
+    sender: find(data, channel, 'sender'),
+    text: find(data, channel, 'text'),
+    recipient: find(data, channel, 'recipient'),
+    id: find(data, channel, 'id'),
+    sent_at: find(data, channel, 'sent_at'),
+    name: find(data, channel, 'name'),
+    email: find(data, channel, 'email'),
+    phone: find(data, channel, 'phone'),
+    fields: { path: 'fields', value: channel.fields?.fields?.read(data) ?? data },
+  };
+  const checked = await toMessage(candidate, {
+    channel: channel.name,
+    country: channel.default_country,
+    fallbackId: idempotencyKey(request),
+    attachments,
+  });
+  if ('errors' in checked) throw new Invalid(checked.errors);
+  return { messages: [checked.message], isBatch: false };
+}
+
+function find(data: Payload, channel: Channel, name: FieldName): Found {
+  const path = channel.fields?.[name];
+  if (path !== undefined) return { path: path.text, value: path.read(data) };
+  const usual = USUAL_NAMES[name] ?? [];
+  const keys = usual.flatMap((wanted) => Object.keys(data).filter((key) => key.toLowerCase() === wanted));
+  const key = keys.find((candidate) => isFilled(data[candidate])) ?? keys[0];
+  return key === undefined ? { path: usual[0] ?? name, value: undefined } : { path: key, value: data[key] };
+}
+
+function isFilled(value: Json | undefined): boolean {
+  return value !== undefined && value !== null && value !== '';
+}
+
+/** A page that the browser is about to show gets a page; a script gets JSON. */
+function replyForm(
+  receipts: readonly Receipt[],
+  isBatch: boolean,
+  channel: Channel,
+  headers: IncomingHttpHeaders,
+): Reply {
+  const isScript = /json/.test(headers['content-type'] ?? '') || headers['sec-fetch-mode'] === 'cors';
+  if (isScript) return replyJson(receipts, isBatch);
+  if (channel.redirect !== undefined) return { status: 303, headers: { Location: channel.redirect } };
+  return /\btext\/html\b/.test(headers.accept ?? '') ? { status: 200, body: THANKS } : replyJson(receipts, isBatch);
+}
+
+const THANKS = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Thank you</title>
+<h1>Thank you</h1>
+<p>Your message has arrived.</p>
+</html>
+`;

@@ -1,0 +1,94 @@
+import { type FieldError, Invalid } from '../../errors.ts';
+import type { Json, Message } from '../../message.ts';
+import type { Channel } from '../../routing/table.ts';
+import { type Candidate, type FieldName, type Found, toMessage } from '../candidate.ts';
+import { decodePayload } from '../payload.ts';
+import type { VerifiedRequest } from '../verify.ts';
+import { illFormed } from '../wellformed.ts';
+import type { Parsed, Provider, Receipt, Reply } from './provider.ts';
+
+const NAMES: readonly FieldName[] = [
+  'sender',
+  'text',
+  'recipient',
+  'id',
+  'sent_at',
+  'name',
+  'email',
+  'phone',
+  'fields',
+];
+
+/** Any system that can POST: JSON, urlencoded or multipart, one message or `{"messages":[…]}`. */
+export const generic: Provider = {
+  methods: ['POST'],
+  parse: parseGeneric,
+  reply: replyJson,
+};
+
+async function parseGeneric(request: VerifiedRequest, channel: Channel): Promise<Parsed> {
+  const { data, attachments } = await decodePayload(request);
+  const problems = illFormed(data);
+  if (problems.length > 0) throw new Invalid(problems);
+
+  const batch = batchOf(data, channel);
+  const items = batch ?? [data];
+  if (items.length === 0) throw new Invalid([{ path: 'messages', message: 'must hold at least one message' }]);
+
+  const key = idempotencyKey(request);
+  const messages: Message[] = [];
+  const errors: FieldError[] = [];
+  for (const [index, item] of items.entries()) {
+    const checked = await toMessage(candidateOf(item, channel, batch ? `messages[${index}].` : ''), {
+      channel: channel.name,
+      country: channel.default_country,
+      fallbackId: key === undefined || !batch ? key : JSON.stringify([key, index]),
+      attachments,
+    });
+    if ('message' in checked) messages.push(checked.message);
+    else errors.push(...checked.errors);
+  }
+  if (errors.length > 0) throw new Invalid(errors);
+  return { messages, isBatch: batch !== undefined };
+}
+
+/** A channel whose paths lead into `messages` takes the payload as one message. */
+function batchOf(data: { readonly [key: string]: Json }, channel: Channel): readonly Json[] | undefined {
+  const { messages } = data;
+  const isMapped = Object.values(channel.fields ?? {}).some((path) => /^messages\b/.test(path?.text ?? ''));
+  return isList(messages) && !isMapped ? messages : undefined;
+}
+
+function isList(value: Json | undefined): value is readonly Json[] {
+  return Array.isArray(value);
+}
+
+/** With a field map only what is mapped is read, and `fields` is the whole payload unless it is mapped too. */
+function candidateOf(item: Json, { fields: paths }: Channel, prefix: string): Candidate {
+  const find = (name: FieldName): Found => {
+    const path = paths?.[name];
+    if (paths === undefined) return { path: prefix + name, value: own(item, name) };
+    if (path === undefined) return { path: prefix + name, value: name === 'fields' ? item : undefined };
+    return { path: prefix + path.text, value: path.read(item) };
+  };
+  const found = Object.fromEntries(NAMES.map((name) => [name, find(name)]));
+  return { ...found, sender: find('sender'), text: find('text') };
+}
+
+function own(item: Json, name: string): Json | undefined {
+  if (typeof item !== 'object' || item === null || isList(item) || !Object.hasOwn(item, name)) return undefined;
+  return item[name];
+}
+
+/** https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/ */
+export function idempotencyKey(request: VerifiedRequest): string | undefined {
+  const value = request.headers['idempotency-key'];
+  const key = (Array.isArray(value) ? value.join(', ') : value)?.trim();
+  return key || undefined;
+}
+
+export function replyJson(receipts: readonly Receipt[], isBatch: boolean): Reply {
+  const status = receipts.some((receipt) => receipt.status === 'accepted') ? 202 : 200;
+  const body = receipts.map(({ id, status }) => ({ id, status }));
+  return { status, body: isBatch ? { messages: body } : (body[0] ?? {}) };
+}

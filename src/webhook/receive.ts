@@ -1,0 +1,137 @@
+import type { Request, RequestHandler, Response } from 'express';
+import { ipKeyGenerator, rateLimit } from 'express-rate-limit';
+import type { Clock } from '../clock.ts';
+import { MethodNotAllowed, NotFound, TooManyRequests, Unavailable } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Message } from '../message.ts';
+import type { Accept } from '../outbox/accept.ts';
+import type { Channel, RoutingTable } from '../routing/table.ts';
+import { BodyBudget, readBody } from './body.ts';
+import { mediaType } from './payload.ts';
+import type { Provider, Receipt, Reply } from './providers/provider.ts';
+import { providers } from './providers/registry.ts';
+import { type RawRequest, verify } from './verify.ts';
+
+export interface ReceiveOptions {
+  readonly table: () => RoutingTable;
+  readonly accept: Accept;
+  readonly bodyLimitBytes: number;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly newId: () => string;
+  readonly log: Log;
+}
+
+/** All bodies that are being read at one time. Small ones never meet it; large ones at once must not be our end. */
+const BODIES_TOGETHER_BYTES = 64 * 1024 * 1024;
+const RATE_WINDOW_MS = 60_000;
+
+/** From untrusted bytes to stored messages: one line a step, one kind of refusal a line. */
+export function receive(options: ReceiveOptions): RequestHandler {
+  const budget = new BodyBudget(BODIES_TOGETHER_BYTES);
+  const limitRate = rateLimiter(options.table);
+
+  return async (request, response) => {
+    const table = options.table();
+    const channel = channelOf(request, table);
+    const provider = providers[channel.provider];
+    if (!provider.methods.includes(request.method)) throw new MethodNotAllowed(request.method, provider.methods);
+    response.set(provider.cors?.(channel, request.headers) ?? {});
+    if (request.method === 'OPTIONS') return void response.status(204).end();
+    await limitRate(request, response);
+    mediaType(request.headers['content-type']);
+    const body = await readBody(request, options.bodyLimitBytes, budget);
+    const raw: RawRequest = { headers: request.headers, query: queryOf(request), body };
+    const verified = verify(channel.verify, raw, options.clock.now(), (fault) =>
+      options.log.warn('would have been refused: verify.mode is report', { channel: channel.name, fault }),
+    );
+    const parsed = await provider.parse(verified, channel);
+    if ('trapped' in parsed) {
+      options.log.info('trapped', { channel: channel.name, request_id: response.locals.requestId });
+      return send(
+        response,
+        provider.reply([{ id: options.newId(), status: 'accepted' }], false, channel, request.headers),
+      );
+    }
+    const receipts = await store(options, table, channel, parsed.messages, response.locals.requestId);
+    send(response, provider.reply(receipts, parsed.isBatch, channel, request.headers));
+  };
+}
+
+function channelOf(request: Request, table: RoutingTable): Channel {
+  const name = String(request.params.channel);
+  const channel = table.channels.get(name);
+  if (channel === undefined) throw new NotFound(`There is no channel "${name}".`);
+  return channel;
+}
+
+/** Routes and stores. Whatever fails here is our own trouble: nothing is acknowledged, and the sender may try again. */
+async function store(
+  { accept, newId, log }: ReceiveOptions,
+  table: RoutingTable,
+  channel: Channel,
+  messages: readonly Message[],
+  requestId: unknown,
+): Promise<readonly Receipt[]> {
+  const entries = messages.map((message) => ({
+    id: newId(),
+    channel: channel.name,
+    message,
+    placement: table.place(channel.name, message),
+    tableVersion: table.version,
+  }));
+  const acceptances = await accept(entries).catch((cause: unknown) => {
+    throw new Unavailable('The message could not be stored; send it again.', { cause });
+  });
+  return acceptances.map(({ id, isDuplicate }, index) => {
+    const placement = entries[index]?.placement;
+    const common = { id, channel: channel.name, request_id: requestId };
+    if (isDuplicate) log.info('duplicate', common);
+    else if (placement && 'dead' in placement) {
+      log.error('dead', { ...common, reason: placement.dead, route: placement.route });
+    } else if (placement) {
+      const { businessId, authId } = placement.delivery;
+      log.info('accepted', { ...common, route: placement.route, business_id: businessId, auth_id: authId });
+    }
+    return { id, status: isDuplicate ? 'duplicate' : 'accepted' };
+  });
+}
+
+function queryOf(request: Request): URLSearchParams {
+  const start = request.url.indexOf('?');
+  return new URLSearchParams(start < 0 ? '' : request.url.slice(start));
+}
+
+function send(response: Response, { status, headers, body }: Reply): void {
+  response.status(status).set(headers ?? {});
+  if (body === undefined) response.end();
+  else if (typeof body === 'string') response.type('html').send(body);
+  else response.json(body);
+}
+
+/** Per channel and address; an IPv6 network counts as one address, since one machine has it whole. */
+function rateLimiter(table: () => RoutingTable): (request: Request, response: Response) => Promise<void> {
+  const limitOf = (request: Request): number | undefined => {
+    const channel = channelOf(request, table());
+    const provider: Provider = providers[channel.provider];
+    return provider.rateLimit === undefined ? undefined : (channel.rate_limit ?? provider.rateLimit);
+  };
+  const limiter = rateLimit({
+    windowMs: RATE_WINDOW_MS,
+    limit: (request) => limitOf(request) ?? 0,
+    skip: (request) => limitOf(request) === undefined,
+    keyGenerator: (request) => `${request.params.channel} ${ipKeyGenerator(request.ip ?? '')}`,
+    standardHeaders: 'draft-8',
+    legacyHeaders: false,
+    // It would print advice to the console; the proxy is ours to set (TRUST_PROXY).
+    validate: false,
+    handler: (request, _response, next) => {
+      next(
+        new TooManyRequests(`More than ${limitOf(request)} messages in a minute from one address; try again later.`),
+      );
+    },
+  });
+  return (request, response) =>
+    new Promise((resolve, reject) => {
+      void limiter(request, response, (error?: unknown) => (error === undefined ? resolve() : reject(error)));
+    });
+}
