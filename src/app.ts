@@ -1,6 +1,7 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import helmet from 'helmet';
 import { MethodNotAllowed, NotFound, Refusal, toProblem, Unavailable } from './errors.ts';
+import { propertyOf } from './fault.ts';
 import type { Log } from './log.ts';
 import { type ReceiveOptions, receive } from './webhook/receive.ts';
 
@@ -82,7 +83,6 @@ function refuse(log: Log): ErrorRequestHandler {
 
 /** Express's own refusals carry a status (a path that cannot be decoded: 400). All else is our trouble. */
 function toRefusal(error: unknown): Refusal {
-  const status = error instanceof Error && 'status' in error ? error.status : undefined;
-  if (status === 400) return new NotFound('The path cannot be decoded.');
+  if (propertyOf(error, 'status') === 400) return new NotFound('The path cannot be decoded.');
   return new Unavailable('Something went wrong here; send it again later.');
 }

@@ -5,6 +5,7 @@ import fetch from 'node-fetch';
 import { v7 } from 'uuid';
 import { createApp } from './app.ts';
 import { type Clock, systemClock } from './clock.ts';
+import { propertyOf } from './fault.ts';
 import { createClient } from './haptik/client.ts';
 import { createDeliver } from './haptik/deliver.ts';
 import { createLog, type Log } from './log.ts';
@@ -38,7 +39,7 @@ export class PortInUse extends Error {
 const REQUEST_TIMEOUT_MS = 30_000;
 /** Longer than the idle time of the load balancers in front (mostly 60 s), so that it is they who close. */
 const KEEP_ALIVE_MS = 75_000;
-const CLOSE_POLL_MS = 20;
+const CLOSE_IDLE_MS = 20;
 
 /**
  * Builds everything, wires it here, and starts it in the order in which it is needed.
@@ -106,7 +107,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     log.info('stopping', { delay_ms: settings.shutdownDelayMs, grace_ms: settings.shutdownGraceMs });
     await clock.sleep(settings.shutdownDelayMs);
     const graceEnds = clock.now() + settings.shutdownGraceMs;
-    await closeServer(server, clock, settings.shutdownGraceMs);
+    await closeServer(server, settings.shutdownGraceMs);
     await dispatcher.stop(Math.max(0, graceEnds - clock.now()));
     client.close();
     await store.close();
@@ -127,7 +128,7 @@ async function listen(server: Server, { host, port }: Settings): Promise<void> {
   try {
     await once(server, 'listening');
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const code = propertyOf(error, 'code');
     if (code === 'EADDRINUSE') {
       throw new PortInUse(`port ${port} on ${host} is in use; stop what uses it, or set another PORT.`, {
         cause: error,
@@ -144,16 +145,12 @@ function urlOf(server: Server, host: string): string {
 }
 
 /** No new connections; requests that have begun are finished, for `graceMs` at most. */
-async function closeServer(server: Server, clock: Clock, graceMs: number): Promise<void> {
-  let isClosed = false;
-  const closed = new Promise<void>((resolve) => server.close(() => resolve())).then(() => {
-    isClosed = true;
-  });
-  for (const end = clock.now() + graceMs; !isClosed && clock.now() < end; ) {
-    // A connection whose request has just ended would otherwise be kept alive.
-    server.closeIdleConnections();
-    await Promise.race([closed, clock.sleep(CLOSE_POLL_MS)]);
-  }
-  server.closeAllConnections();
+async function closeServer(server: Server, graceMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  // A connection whose request has just ended would otherwise be kept alive.
+  const idle = setInterval(() => server.closeIdleConnections(), CLOSE_IDLE_MS);
+  const late = setTimeout(() => server.closeAllConnections(), graceMs);
   await closed;
+  clearInterval(idle);
+  clearTimeout(late);
 }

@@ -10,7 +10,7 @@ const REDACTED = new Set(['text', 'message_body', 'body', 'token', 'secret', 'pa
 const redact = winston.format((info) => {
   for (const key of Object.keys(info)) {
     if (REDACTED.has(key.toLowerCase())) info[key] = '[redacted]';
-    else if (info[key] instanceof Error) info[key] = describeError(info[key]);
+    else if (Error.isError(info[key])) info[key] = describeError(info[key]);
   }
   return info;
 });
@@ -37,5 +37,5 @@ export function createLog({ logLevel, logFormat }: Pick<Settings, 'logLevel' | '
 /** An error as data, with its causes. */
 function describeError(error: Error): object {
   const { message, stack, cause } = error;
-  return { message, stack, ...(cause instanceof Error && { cause: describeError(cause) }) };
+  return { message, stack, ...(Error.isError(cause) && { cause: describeError(cause) }) };
 }

@@ -1,3 +1,5 @@
+import { messageOf, propertyOf } from '../fault.ts';
+
 /** Exit codes of sysexits.h: what a supervisor should do with a start that failed. */
 const EXIT_FAILED = 1;
 /** EX_TEMPFAIL: try again, somebody else has it right now. */
@@ -14,11 +16,14 @@ const CODES: Readonly<Record<string, number>> = {
 };
 
 export function exitCodeOf(error: unknown): number {
-  return (error instanceof Error ? CODES[error.name] : undefined) ?? EXIT_FAILED;
+  return CODES[nameOf(error)] ?? EXIT_FAILED;
 }
 
 /** What was foreseen is told in its own words; a fault of ours with its stack. */
 export function explain(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.name in CODES ? error.message : (error.stack ?? error.message);
+  return nameOf(error) in CODES ? messageOf(error) : String(propertyOf(error, 'stack') ?? error);
+}
+
+function nameOf(error: unknown): string {
+  return String(propertyOf(error, 'name'));
 }

@@ -3,6 +3,7 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { Socket } from 'node:net';
 import type fetch from 'node-fetch';
+import { messageOf, propertyOf } from '../fault.ts';
 import type { Account } from '../routing/table.ts';
 
 /** How one call ended: with an answer, or with none. */
@@ -60,10 +61,9 @@ export function createClient({ fetch, timeoutMs }: ClientOptions): { readonly po
       const text = await response.text().catch(() => '');
       return { status: response.status, text, retryAfter: response.headers.get('retry-after') };
     } catch (error) {
-      const fault = error instanceof Error ? error : new Error(String(error));
       const isAbort = deadline.signal.aborted;
       const ending = signal.aborted ? 'the bridge is stopping' : `no answer within ${timeoutMs} ms`;
-      return { isWritten: connection.isOpen, detail: isAbort ? ending : describe(fault) };
+      return { isWritten: connection.isOpen, detail: isAbort ? ending : describe(error) };
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', abort);
@@ -103,6 +103,7 @@ function watched<T extends HttpAgent>(agent: T, connection: { isOpen: boolean })
 }
 
 /** The code says more than the text (ECONNREFUSED, CERT_HAS_EXPIRED); node-fetch's own text holds the URL. */
-function describe(error: Error): string {
-  return 'code' in error && typeof error.code === 'string' ? `connection failed: ${error.code}` : error.message;
+function describe(error: unknown): string {
+  const code = propertyOf(error, 'code');
+  return typeof code === 'string' ? `connection failed: ${code}` : messageOf(error);
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { messageOf } from '../fault.ts';
 import type { Log } from '../log.ts';
 import type { Delivery, Outcome } from '../message.ts';
 import { backoffMs } from './backoff.ts';
@@ -282,7 +283,7 @@ export class Dispatcher {
 }
 
 function toUnknown(error: unknown): Outcome {
-  return { kind: 'unknown', detail: `the attempt failed: ${error instanceof Error ? error.message : error}` };
+  return { kind: 'unknown', detail: `the attempt failed: ${messageOf(error)}` };
 }
 
 function about({ message, account }: Claim) {

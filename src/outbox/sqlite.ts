@@ -2,6 +2,7 @@ import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { Clock } from '../clock.ts';
+import { messageOf, propertyOf } from '../fault.ts';
 import type { Log } from '../log.ts';
 import { conversationOf, type Delivery } from '../message.ts';
 import { GroupCommit } from './group-commit.ts';
@@ -47,14 +48,15 @@ export class SqliteStore implements Store {
     try {
       return new SqliteStore(options);
     } catch (error) {
-      const code = error instanceof Error && 'errcode' in error ? error.errcode : undefined;
+      const code = propertyOf(error, 'errcode');
       if (code === SQLITE_BUSY || code === SQLITE_LOCKED) {
         const advice = 'a file has one owner. Stop the other one, or name another file in DATABASE_URL';
         throw new FileInUse(`${options.file} is in use by another process; ${advice}.`, { cause: error });
       }
       if (error instanceof StoreRefused) throw error;
-      const fault = error instanceof Error ? error.message : String(error);
-      throw new StoreRefused(`${options.file} cannot be used (${fault}); see DATABASE_URL.`, { cause: error });
+      throw new StoreRefused(`${options.file} cannot be used (${messageOf(error)}); see DATABASE_URL.`, {
+        cause: error,
+      });
     }
   }
 

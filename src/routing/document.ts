@@ -9,17 +9,20 @@ import {
   LineCounter,
   type Node,
   parseDocument,
+  type Scalar,
   visit,
+  type YAMLError,
+  type YAMLMap,
 } from 'yaml';
-import type { Problem } from './problem.ts';
+import type { Path, Problem } from './problem.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
-
-export type Path = readonly (string | number)[];
 
 /** A routing file as data, and the way back from a place in the data to a place in the file. */
 export interface SourceDocument {
   readonly data: unknown;
+  /** Nothing stands in it, or nothing but comments. */
+  readonly isEmpty: boolean;
   /** Whatever is wrong before a meaning is looked for: YAML faults, `${…}` that cannot be replaced. */
   readonly problems: readonly Problem[];
   /** `key`: the place of this key of the map at `path`, rather than of the value. */
@@ -27,12 +30,28 @@ export interface SourceDocument {
 }
 
 /**
- * YAML takes the braces of an unquoted `{ secret: ${TOKEN} }` for a map. So references go through the parser in disguise:
- * private-use characters, as many as they stand for, so that every place in the file keeps its line and column.
+ * YAML takes the braces of an unquoted `{ secret: ${TOKEN} }` for a map, and a `,` in a file's name for its end. So
+ * references go through the parser in disguise: private-use characters, as many as they stand for, so that every place
+ * in the file keeps its line and column.
  */
-const DISGUISE = { open: '\uE000\uE001', close: '\uE002' };
-const REFERENCE = /\$\{([^{}\s]*)\}/g;
-const DISGUISED = /\uE000\uE001([^{}\s]*?)\uE002/g;
+const REFERENCE = /\$\{([^{}\r\n]*)\}/g;
+const DISGUISED = /\uE000\uE001([^\uE000-\uE002]*)\uE002/g;
+const VEIL = 0xe100;
+/** A `${` that no `}` ends. `${{` is a dollar sign before a template's value. */
+const UNCLOSED = /\$\{(?!\{)/;
+const HOW_TO_REFER = `write \${NAME}, or \${file:/run/secrets/name}`;
+
+function disguise(source: string): string {
+  const veil = (name: string) => name.replace(/[\t -~]/g, (char) => String.fromCharCode(VEIL + char.charCodeAt(0)));
+  return source.replace(REFERENCE, (_, name: string) => `\uE000\uE001${veil(name)}\uE002`);
+}
+
+function replaceDisguised(text: string, replacement: (name: string) => string): string {
+  const unveil = (char: string) => String.fromCharCode(char.charCodeAt(0) - VEIL);
+  return text.replace(DISGUISED, (_, name: string) => replacement(name.replace(/[\uE100-\uE17F]/g, unveil)));
+}
+
+type At = (offset: number, code: string, message: string) => Problem;
 
 /**
  * Parses YAML and replaces `${VAR}` and `${file:…}` in values, after parsing: a secret with `#` or `:` in it cannot
@@ -40,59 +59,115 @@ const DISGUISED = /\uE000\uE001([^{}\s]*?)\uE002/g;
  */
 export function readDocument(source: string, file: string, env: Environment): SourceDocument {
   const lines = new LineCounter();
-  const document = parseDocument(source.replace(REFERENCE, `${DISGUISE.open}$1${DISGUISE.close}`), {
-    lineCounter: lines,
-    prettyErrors: false,
-  });
-  const at = (offset: number, code: string, message: string): Problem => {
+  // Our own check of the keys finds more: `+91…` is the same key as `"+91…"`.
+  const options = { lineCounter: lines, prettyErrors: false, uniqueKeys: false };
+  const document = parseDocument(disguise(source), options);
+  const secrets = new Map<string, string>();
+  const at: At = (offset, code, message) => {
     const { line, col } = lines.linePos(offset);
-    return { code, message, file, line, column: col };
+    return { code, message: conceal(message, secrets), file, line, column: col };
   };
-  const problem: SourceDocument['problem'] = (path, code, message, key) =>
-    at(offsetOf(document, path, key), code, message);
+  const place: Omit<SourceDocument, 'data' | 'problems'> = {
+    isEmpty: document.contents === null,
+    problem: (path, code, message, key) => at(offsetOf(document, path, key), code, message),
+  };
 
-  const duplicates = document.errors.filter((fault) => fault.code === 'DUPLICATE_KEY');
   // After the first fault of syntax the parser guesses, and what it says next misleads.
-  const broken = [...document.errors, ...document.warnings].find((fault) => fault.code !== 'DUPLICATE_KEY');
-  const problems =
-    broken !== undefined
-      ? [at(broken.pos[0], 'yaml', `not valid YAML: ${undisguise(broken.message)}`)]
-      : duplicates.map((fault) =>
-          at(fault.pos[0], 'duplicate', 'this name stands twice; the second would silently replace the first'),
-        );
-  if (problems.length === 0) problems.push(...replaceReferences(document, env, at));
-  return { data: problems.length > 0 ? undefined : document.toJS({ maxAliasCount: 100 }), problems, problem };
+  const broken = [...document.errors, ...document.warnings][0];
+  if (broken !== undefined) return { data: undefined, problems: [syntaxProblem(broken, source, at)], ...place };
+  const problems = resolveNodes(document, env, secrets, at);
+  if (problems.length > 0) return { data: undefined, problems, ...place };
+  try {
+    return { data: document.toJS({ maxAliasCount: 100 }), problems, ...place };
+  } catch {
+    const message = 'its aliases (*name) stand for too much, or for themselves; write the values out';
+    return { data: undefined, problems: [at(0, 'yaml', message)], ...place };
+  }
 }
 
-function undisguise(text: string): string {
-  return text.replace(DISGUISED, (_, name: string) => `\${${name}}`);
+/** The parser's own words may quote the text that it stumbled over, which may be a secret. */
+function syntaxProblem({ code, message, pos: [offset] }: YAMLError, source: string, at: At): Problem {
+  if (source.slice(offset - 1, offset + 1) === '${') {
+    return at(offset - 1, 'bad_reference', `this \${ has no }; ${HOW_TO_REFER}`);
+  }
+  const words: Partial<Record<YAMLError['code'], string>> = {
+    MULTIPLE_DOCS: 'a second document begins here; a routing file is one, without ---',
+    TAG_RESOLVE_FAILED: 'a tag (!name) is not known; text that begins with ! needs quotes',
+  };
+  return at(
+    offset,
+    'yaml',
+    words[code] ?? `not valid YAML: ${message.replace(/: ".*|(?<=extra characters): .*/s, '')}`,
+  );
 }
 
-function replaceReferences(
-  document: Document,
-  env: Environment,
-  at: (offset: number, code: string, message: string) => Problem,
-): Problem[] {
+/** Short values are no secrets, and are parts of too many words. */
+const SHORTEST_SECRET = 6;
+
+/** What came out of a reference goes into no message: the reference itself tells an operator more. */
+function conceal(message: string, secrets: ReadonlyMap<string, string>): string {
+  return [...secrets]
+    .filter(([, value]) => value.length >= SHORTEST_SECRET)
+    .sort(([, a], [, b]) => b.length - a.length)
+    .reduce((text, [name, value]) => text.replaceAll(value, () => `\${${name}}`), message);
+}
+
+/** Replaces the references, and finds what YAML allows but no routing file means. */
+function resolveNodes(document: Document, env: Environment, secrets: Map<string, string>, at: At): Problem[] {
   const problems: Problem[] = [];
+  const add = (node: unknown, code: string, message: string) => problems.push(at(startOf(node) ?? 0, code, message));
   visit(document, {
+    Alias(_, node) {
+      if (node.resolve(document) !== undefined) return;
+      add(node, 'yaml', 'an alias (*name) has no anchor (&name) before it; text that begins with * needs quotes');
+    },
+    Map(_, map) {
+      for (const { key, fault } of badKeys(map)) add(key, fault.code, fault.message);
+    },
     Scalar(role, node) {
       // YAML reads +919820012345 and 007 as numbers and would drop what makes them phone numbers and ids.
-      if (typeof node.value === 'number' && node.source !== undefined && String(node.value) !== node.source) {
-        node.value = node.source;
-      }
+      if (typeof node.value === 'number' && String(node.value) !== node.source) node.value = asWritten(node);
       if (typeof node.value !== 'string') return;
-      node.value =
-        role === 'key'
-          ? undisguise(node.value)
-          : node.value.replace(DISGUISED, (_, name: string) => {
-              const found = resolve(name, env);
-              if ('value' in found) return found.value;
-              problems.push(at(node.range?.[0] ?? 0, found.code, `\${${name}} ${found.fault}`));
-              return '';
-            });
+      if (role === 'key') {
+        node.value = undisguise(node.value);
+        return;
+      }
+      if (UNCLOSED.test(node.value)) add(node, 'bad_reference', `a \${ has no }; ${HOW_TO_REFER}`);
+      node.value = replaceDisguised(node.value, (name) => {
+        const found = resolve(name, env);
+        if ('fault' in found) add(node, found.code, `\${${name}} ${found.fault}`);
+        else secrets.set(name, found.value);
+        return 'fault' in found ? '' : found.value;
+      });
     },
   });
   return problems;
+}
+
+function undisguise(text: string): string {
+  return replaceDisguised(text, (name) => `\${${name}}`);
+}
+
+function asWritten({ value, source }: Scalar): string {
+  return typeof value === 'number' && source !== undefined ? source : String(value);
+}
+
+function* badKeys(map: YAMLMap) {
+  const seen = new Set<string>();
+  for (const { key } of map.items) {
+    if (!isScalar(key)) {
+      yield { key, fault: { code: 'bad_name', message: 'a name is expected here, not a list, a map or an alias' } };
+      continue;
+    }
+    const text = asWritten(key);
+    if (seen.has(text)) {
+      const message = 'this name stands twice; the second would silently replace the first';
+      yield { key, fault: { code: 'duplicate', message } };
+    }
+    // The key that means something else to JavaScript, and would be left out without a word.
+    if (text === '__proto__') yield { key, fault: { code: 'bad_name', message: '__proto__ is not a name to use' } };
+    seen.add(text);
+  }
 }
 
 type Resolved = { readonly value: string } | { readonly code: string; readonly fault: string };
@@ -106,7 +181,9 @@ function resolve(name: string, env: Environment): Resolved {
       return { code: 'unreadable_file', fault: `cannot be read: ${error instanceof Error ? error.message : error}` };
     }
   }
-  const value = env[name];
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
+    return { code: 'bad_reference', fault: `is not a reference; ${HOW_TO_REFER}` };
+  const value = Object.hasOwn(env, name) ? env[name] : undefined;
   if (value === undefined) return { code: 'unset_variable', fault: 'is not set; set it in the environment or in .env' };
   return nonEmpty(value, 'the variable');
 }

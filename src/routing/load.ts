@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { z } from 'zod';
-import { type Environment, type Path, readDocument, type SourceDocument } from './document.ts';
-import { type Problem, RoutingRefused } from './problem.ts';
-import { type RoutingFile, routingFile } from './schema.ts';
+import { contradictions } from './contradictions.ts';
+import { type Environment, readDocument, type SourceDocument } from './document.ts';
+import { nameOf, type Path, type Problem, RoutingRefused } from './problem.ts';
+import { routingFile } from './schema.ts';
 import { createTable, type RoutingTable } from './table.ts';
 
 /**
@@ -30,8 +31,11 @@ export async function loadRouting(file: string, env: Environment): Promise<Routi
 export function parseRouting(source: string, file: string, env: Environment): RoutingTable {
   const document = readDocument(source, file, env);
   refuse(document.problems);
-  const parsed = routingFile.safeParse(document.data ?? {}, { error: describe });
-  refuse(parsed.success ? danglers(parsed.data, document) : toProblems(parsed.error, document));
+  if (document.isEmpty) {
+    refuse([document.problem([], 'missing', 'the file is empty; it needs accounts, channels and routes')]);
+  }
+  const parsed = routingFile.safeParse(document.data, { error: describe });
+  refuse(parsed.success ? contradictions(parsed.data, document) : toProblems(parsed.error, document));
   if (!parsed.success) throw parsed.error;
   return createTable(parsed.data, createHash('sha256').update(source).digest('hex').slice(0, 12));
 }
@@ -48,8 +52,7 @@ function describe(issue: z.core.$ZodRawIssue): string | undefined {
     case 'unrecognized_keys':
       return `unknown key; accepted are ${Object.keys(shapeOf(issue.inst)).join(', ')}`;
     case 'invalid_type':
-      if (issue.input === undefined) return 'is missing';
-      return `expected ${wordFor(issue.expected)}, not ${kindOf(issue.input)}`;
+      return `expected ${wordFor(issue.expected)}${issue.input === undefined ? '' : `, not ${kindOf(issue)}`}`;
     case 'invalid_value':
       return `accepted are ${issue.values.map(String).join(', ')}`;
     default:
@@ -69,16 +72,20 @@ function wordFor(expected: string): string {
     record: 'a map',
     object: 'a map',
     array: 'a list',
+    boolean: 'true or false',
+    // Nothing in the file is counted in halves.
+    number: 'a whole number',
     int: 'a whole number',
   };
   return words[expected] ?? expected;
 }
 
-function kindOf(input: unknown): string {
+function kindOf({ input, expected }: z.core.$ZodRawIssue<z.core.$ZodIssueInvalidType>): string {
   if (input === null) return 'nothing';
   if (Array.isArray(input)) return 'a list';
   if (typeof input === 'object') return 'a map';
-  return typeof input === 'string' ? 'text' : `${input} (for text, put it in quotes)`;
+  if (typeof input === 'string') return 'text';
+  return expected === 'string' ? `${input} (for text, put it in quotes)` : String(input);
 }
 
 function toProblems(error: z.ZodError, document: SourceDocument): Problem[] {
@@ -88,71 +95,37 @@ function toProblems(error: z.ZodError, document: SourceDocument): Problem[] {
 function problemsOf(issue: z.core.$ZodIssue, parent: Path, document: SourceDocument): Problem[] {
   const path = [...parent, ...issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step))];
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => document.problem(path, 'unknown_key', `${name(path, key)}: ${issue.message}`, key));
+    return issue.keys.map((key) =>
+      document.problem(path, 'unknown_key', `${nameOf([...path, key])}: ${issue.message}`, key),
+    );
   }
   if (issue.code === 'invalid_key') {
     const key = String(path.at(-1));
-    const message = issue.issues[0]?.message ?? issue.message;
-    return [document.problem(path.slice(0, -1), 'bad_name', `${name(path)}: ${message}`, key)];
+    return issue.issues.map((inner) => {
+      const code = inner.code === 'custom' ? String(inner.params?.code) : 'bad_name';
+      return document.problem(path.slice(0, -1), code, `${nameOf(path)}: ${inner.message}`, key);
+    });
   }
   if (issue.code === 'invalid_union') {
     // The branch that got further than "not this kind of thing" is the one that was meant.
     const meant = issue.errors.find((branch) => branch.some((inner) => inner.path.length > 0 || !isKindFault(inner)));
     if (meant !== undefined) return meant.flatMap((inner) => problemsOf(inner, path, document));
   }
-  const missing = issue.code === 'invalid_type' && issue.message === 'is missing';
-  const code = missing ? 'missing' : issue.code === 'custom' ? String(issue.params?.code ?? 'invalid') : 'invalid';
-  return [document.problem(path, code, `${name(path)}: ${issue.message}`)];
+  if (!holds(document.data, path))
+    return [document.problem(path, 'missing', `${nameOf(path)}: is missing; ${issue.message}`)];
+  const code = issue.code === 'custom' ? String(issue.params?.code ?? 'invalid') : 'invalid';
+  return [document.problem(path, code, `${nameOf(path)}: ${issue.message}`)];
+}
+
+function holds(data: unknown, path: Path): boolean {
+  let value = data;
+  for (const step of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return false;
+    value = Reflect.get(value, step);
+  }
+  return true;
 }
 
 function isKindFault(issue: z.core.$ZodIssue): boolean {
   return issue.code === 'invalid_type' || issue.code === 'invalid_value' || issue.code === 'invalid_union';
-}
-
-function name(path: Path, key?: string): string {
-  const steps = key === undefined ? path : [...path, key];
-  return (
-    steps.reduce<string>(
-      (text, step) => (typeof step === 'number' ? `${text}[${step}]` : text === '' ? step : `${text}.${step}`),
-      '',
-    ) || 'routing file'
-  );
-}
-
-/** Names that lead nowhere, and ids that no account would accept. */
-function danglers({ accounts, channels, routes, senders }: RoutingFile, document: SourceDocument): Problem[] {
-  const problems: Problem[] = [];
-  const accept = (of: object) => `accepted are ${Object.keys(of).join(', ') || '(none is defined)'}`;
-  const add = (path: Path, code: string, message: string) =>
-    problems.push(document.problem(path, code, `${name(path)}: ${message}`));
-  for (const [index, route] of routes.entries()) {
-    if (!Object.hasOwn(channels, route.channel)) {
-      add(['routes', index, 'channel'], 'dangling', `there is no channel "${route.channel}"; ${accept(channels)}`);
-    }
-    if (route.account === undefined && Object.keys(accounts).length !== 1) {
-      add(['routes', index], 'missing', `account is missing, and there is not just one; ${accept(accounts)}`);
-    }
-    if (route.account !== undefined && !Object.hasOwn(accounts, route.account)) {
-      add(['routes', index, 'account'], 'dangling', `there is no account "${route.account}"; ${accept(accounts)}`);
-    }
-    const account = accounts[route.account ?? Object.keys(accounts)[0] ?? ''];
-    const literal = route.auth_id?.literals.find((text) => text !== '' && /[^A-Za-z0-9]/.test(text));
-    if (account?.auth_id_pattern.isDefault && literal !== undefined) {
-      const fault = `always holds "${literal.trim() || literal}", so it can never fit ${account.auth_id_pattern.source}`;
-      add(
-        ['routes', index, 'auth_id'],
-        'impossible_auth_id',
-        `${fault}; use letters and digits, or set the account's auth_id_pattern`,
-      );
-    }
-  }
-  for (const [sender, authId] of Object.entries(senders)) {
-    if (Object.values(accounts).some((account) => account.auth_id_pattern.fits(authId))) continue;
-    add(
-      ['senders', sender],
-      'bad_auth_id',
-      `"${authId}" fits no account's auth_id_pattern; Haptik wants letters and digits`,
-    );
-  }
-  return problems;
 }

@@ -6,7 +6,7 @@ export interface FieldPath {
   read(payload: Json | undefined): Json | undefined;
 }
 
-const STEP = /\[(\d{1,6})\]|\["([^"]+)"\]|(?:^|\.)([^.[\]"]+)/y;
+const STEP = /\[(\d{1,6})\]|\["([^"]+)"\]|(?:^|(?!^)\.)([^.[\]"]+)/y;
 
 /**
  * Reads a path: names joined by `.`, `[0]` for an index, `["1.3"]` for a name taken as it stands.

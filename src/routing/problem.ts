@@ -7,6 +7,14 @@ export interface Problem {
   readonly column: number;
 }
 
+/** From the file's root to a value, as a person would write it: `routes[0].when.text`. */
+export type Path = readonly (string | number)[];
+
+export function nameOf(path: Path): string {
+  const dotted = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('');
+  return dotted.replace(/^\./, '') || 'routing file';
+}
+
 export function formatProblem({ file, line, column, message }: Problem): string {
   return `${file}:${line}:${column}: ${message}`;
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { isCountry, normaliseSender } from '../sender.ts';
-import { fullMatch, matches, oneOf, startsWith } from './condition.ts';
-import { parsePath } from './path.ts';
+import { type Condition, fullMatch, matches, oneOf, startsWith } from './condition.ts';
+import { type FieldPath, parsePath } from './path.ts';
 import { createTemplates } from './templates.ts';
 
 /**
@@ -10,7 +10,7 @@ import { createTemplates } from './templates.ts';
  */
 const template = createTemplates();
 
-const NAME = /^(?!__proto__$)[A-Za-z0-9_-]{1,64}$/;
+const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 const DEFAULT_AUTH_ID_PATTERN = '[A-Za-z0-9]+';
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
@@ -23,7 +23,29 @@ const secrets = z
   .union([secret, z.array(secret).min(1, 'must hold at least one secret')], 'expected a secret or a list of secrets')
   .transform((value) => (typeof value === 'string' ? [value] : value));
 const headerName = z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'is not a header name');
-const positive = z.int().min(1, 'must be a whole number of at least 1');
+const positive = wholeNumber(1, 'expected a whole number of at least 1');
+
+/** A number that came out of `${VAR}` is text. */
+function wholeNumber(min: number, expected: string) {
+  const number = z.int(expected).min(min, expected);
+  return z.union(
+    [
+      number,
+      z
+        .string()
+        .regex(/^\d{1,15}$/, expected)
+        .transform(Number)
+        .pipe(number),
+    ],
+    expected,
+  );
+}
+
+/**
+ * For rules about several keys together: they speak only where each key is known and fine in itself. A misspelt one
+ * would make them mislead.
+ */
+const WHEN_KEYS_ARE_FINE = { when: ({ issues }: { readonly issues: readonly unknown[] }) => issues.length === 0 };
 
 /** A string that is turned into something by code that throws an Error when it cannot be. */
 function compiled<T>(code: string, compile: (source: string) => T) {
@@ -31,14 +53,14 @@ function compiled<T>(code: string, compile: (source: string) => T) {
     try {
       return compile(source);
     } catch (error) {
-      context.addIssue({
-        code: 'custom',
-        message: error instanceof Error ? error.message : String(error),
-        params: { code },
-      });
+      context.addIssue({ code: 'custom', message: wordsOf(error), params: { code } });
       return z.NEVER;
     }
   });
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 const path = compiled('bad_path', parsePath);
@@ -66,15 +88,14 @@ const account = z
     user_url: endpoint.optional(),
     allow_http: z.boolean().default(false),
     client_id: text,
-    token: secret,
+    token: text,
     register_users: z.boolean().default(true),
     max_concurrency: positive.optional(),
     auth_id_pattern: pattern.prefault(DEFAULT_AUTH_ID_PATTERN),
     max_length: positive.optional(),
   })
-  .check(({ value, issues }) => {
-    const refuse = (key: string[], message: string) =>
-      issues.push({ code: 'custom', input: value, path: key, message });
+  .superRefine((value, context) => {
+    const refuse = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message });
     for (const key of ['base_url', 'message_url', 'user_url'] as const) {
       const url = value[key];
       if (url?.protocol === 'http:' && !LOOPBACK.test(url.hostname) && !value.allow_http) {
@@ -88,7 +109,7 @@ const account = z
     if (value.base_url !== undefined && (value.message_url ?? value.user_url) !== undefined) {
       refuse(['base_url'], 'stands beside message_url or user_url; give base_url, or the whole URLs');
     }
-  });
+  }, WHEN_KEYS_ARE_FINE);
 
 const hmac = z
   .strictObject({
@@ -101,14 +122,14 @@ const hmac = z
     timestamp_header: headerName.optional(),
     tolerance_seconds: positive.default(300),
   })
-  .check(({ value, issues }) => {
+  .superRefine((value, context) => {
     const timestamped = value.signed.includes('{timestamp}');
     if (timestamped === (value.timestamp_header !== undefined)) return;
     const message = timestamped
       ? 'uses {timestamp} but timestamp_header does not say where it comes from'
       : 'names a time that is not signed, so anyone can change it; put {timestamp} into signed';
-    issues.push({ code: 'custom', input: value, path: [timestamped ? 'signed' : 'timestamp_header'], message });
-  });
+    context.addIssue({ code: 'custom', path: [timestamped ? 'signed' : 'timestamp_header'], message });
+  }, WHEN_KEYS_ARE_FINE);
 
 /** `{timestamp}.{body}` → its parts, so that the raw bytes of the body are never made into text. */
 function signedText(source: string): readonly string[] {
@@ -139,6 +160,7 @@ const verify = z.union(
       })
       .refine((value) => Object.keys(scheme).filter((key) => key in value).length === 1, {
         error: `needs exactly one of ${Object.keys(scheme).join(', ')}`,
+        ...WHEN_KEYS_ARE_FINE,
       }),
   ],
   `expected none, or one of ${Object.keys(scheme)
@@ -174,25 +196,19 @@ const channel = z
     honeypot: text.optional(),
     rate_limit: positive.optional(),
   })
-  .check(({ value, issues }) => {
+  .superRefine((value, context) => {
     if (value.provider === 'form') return;
     for (const key of FORM_ONLY) {
       if (value[key] === undefined) continue;
-      issues.push({ code: 'custom', input: value, path: [key], message: 'is only for provider: form' });
+      context.addIssue({ code: 'custom', path: [key], message: 'is only for provider: form' });
     }
-  });
+  }, WHEN_KEYS_ARE_FINE);
 
 function originOf(source: string): string {
   const url = URL.parse(source);
   if (url === null || url.origin !== source)
     throw new Error('expected an origin such as https://www.example.com, no path');
   return url.origin;
-}
-
-/** A number that came out of `${VAR}` is text. */
-function wholeNumber(source: string): number {
-  if (!/^\d{1,15}$/.test(source)) throw new Error('expected a whole number such as 343, the number that Haptik gave');
-  return Number(source);
 }
 
 function pageUrl(source: string): string {
@@ -202,7 +218,7 @@ function pageUrl(source: string): string {
   return url.href;
 }
 
-const scalar = z.union([z.string(), z.number(), z.boolean()]).transform(String);
+const scalar = z.union([z.string(), z.number(), z.boolean()], 'expected text or a number').transform(String);
 /** Equality stays a list of values here: what they are compared with decides how they are normalised. */
 const condition = z.union(
   [
@@ -213,12 +229,11 @@ const condition = z.union(
         prefix: text.transform(startsWith).optional(),
         matches: compiled('bad_pattern', matches).optional(),
       })
-      .transform(({ prefix, matches }, context) => {
-        const test = prefix ?? matches;
-        if (test !== undefined && (prefix === undefined || matches === undefined)) return test;
-        context.addIssue({ code: 'custom', message: 'needs exactly one of prefix, matches' });
-        return z.NEVER;
-      }),
+      .refine(({ prefix, matches }) => (prefix === undefined) !== (matches === undefined), {
+        error: 'needs exactly one of prefix, matches',
+        ...WHEN_KEYS_ARE_FINE,
+      })
+      .transform(({ prefix, matches }): Condition => prefix ?? matches ?? (() => false)),
   ],
   'expected a value, a list of values, { prefix: … } or { matches: … }',
 );
@@ -226,28 +241,41 @@ const condition = z.union(
 /** Compared in the one form that messages have them in. */
 const PARTIES = new Set(['sender', 'recipient']);
 const WHEN = /^(recipient|sender|text|fields\..+)$/;
+const whenKey = z
+  .string()
+  .refine((key) => WHEN.test(key), {
+    error: 'unknown key; accepted are recipient, sender, text, fields.<name>',
+    params: { code: 'unknown_key' },
+    abort: true,
+  })
+  .superRefine((key, context) => {
+    try {
+      subjectOf(key);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: wordsOf(error), params: { code: 'bad_path' } });
+    }
+  });
 
-const when = z
-  .record(z.string().regex(WHEN, 'unknown key; accepted are recipient, sender, text, fields.<name>'), condition)
-  .transform((entries) =>
-    Object.entries(entries).map(([key, wanted]) => ({
-      subject: key,
-      path: parsePath(key.replace(/^fields\./, '')),
-      fits:
-        typeof wanted === 'function'
-          ? wanted
-          : oneOf(wanted.map(PARTIES.has(key) ? (value) => normaliseSender(value) : String)),
-    })),
-  );
+function subjectOf(key: string): FieldPath {
+  return parsePath(key.replace(/^fields\./, ''));
+}
+
+const when = z.record(whenKey, condition).transform((entries) =>
+  Object.entries(entries).map(([key, wanted]) => ({
+    subject: key,
+    path: subjectOf(key),
+    fits:
+      typeof wanted === 'function'
+        ? wanted
+        : oneOf(wanted.map(PARTIES.has(key) ? (value) => normaliseSender(value) : String)),
+  })),
+);
 
 const route = z.strictObject({
   channel: name,
   account: name.optional(),
   when: when.prefault({}),
-  business_id: z.union(
-    [z.int().min(0), compiled('invalid', wholeNumber)],
-    'expected a whole number such as 343, the number that Haptik gave',
-  ),
+  business_id: wholeNumber(0, 'expected a whole number such as 343, the number that Haptik gave'),
   auth_id: liquid.optional(),
   message_body: liquid.optional(),
   user: z
@@ -262,11 +290,15 @@ const route = z.strictObject({
 });
 
 export const routingFile = z.strictObject({
-  accounts: z.record(name, account),
-  channels: z.record(name, channel),
+  accounts: z.record(name, account).refine(isFilled, 'must hold at least one account'),
+  channels: z.record(name, channel).refine(isFilled, 'must hold at least one channel'),
   routes: z.array(route).min(1, 'must hold at least one route'),
-  senders: z.record(z.string(), text).default({}),
+  senders: z.record(z.string().regex(/\S/, 'a sender is not blank'), text).default({}),
 });
+
+function isFilled(map: object): boolean {
+  return Object.keys(map).length > 0;
+}
 
 export type RoutingFile = z.output<typeof routingFile>;
 export type AccountConfig = RoutingFile['accounts'][string];

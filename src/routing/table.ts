@@ -1,4 +1,4 @@
-import type { Delivery, Message, Placement, UserProfile } from '../message.ts';
+import type { Delivery, Message, Placement, UnroutedReason, UserProfile } from '../message.ts';
 import { normaliseSender } from '../sender.ts';
 import type { AccountConfig, ChannelConfig, RouteConfig, RoutingFile } from './schema.ts';
 import type { Template } from './templates.ts';
@@ -96,38 +96,43 @@ function fits(route: Route, message: Message): boolean {
   });
 }
 
+type Rendered = { readonly text: string } | { readonly fault: string };
+type Render = (template: Template) => Rendered;
+
+/** A template's fault is worded by Liquid, with the template's source, never with the values. */
+function renderer(message: Message, channel: string): Render {
+  return (template) => {
+    try {
+      return { text: template.render(message, channel) };
+    } catch (error) {
+      return { fault: error instanceof Error ? error.message : String(error) };
+    }
+  };
+}
+
 function deliveryBy(route: Route, channel: string, message: Message, known: string | undefined): Placement {
-  const render = (template: Template) => template.render(message, channel);
-  try {
-    const authId = known ?? (route.auth_id ? render(route.auth_id).trim() : '');
-    if (authId === '') {
-      const detail = route.auth_id
-        ? 'the auth_id template gave nothing'
-        : 'the sender is not in senders, and the route has no auth_id';
-      return { route: route.label, dead: 'no_auth_id', detail };
-    }
-    const { auth_id_pattern: allowed, max_length: maxLength } = route.accountConfig;
-    if (!allowed.fits(authId)) {
-      return { route: route.label, dead: 'bad_auth_id', detail: `"${authId}" does not fit ${allowed.source}` };
-    }
-    const text = route.message_body ? render(route.message_body) : defaultText(message);
-    if (text.trim() === '') return { route: route.label, dead: 'empty', detail: 'there is no text to deliver' };
-    const delivery: Delivery = {
-      account: route.accountName,
-      businessId: route.business_id,
-      authId,
-      text: maxLength === undefined ? text : cut(text, maxLength),
-      user: profile(route, message, render),
-    };
-    return { route: route.label, delivery };
-  } catch (error) {
-    // A template's fault is worded by Liquid with the template's source, never with the values.
-    return {
-      route: route.label,
-      dead: 'no_auth_id',
-      detail: `a template failed: ${error instanceof Error ? error.message : error}`,
-    };
-  }
+  const dead = (reason: UnroutedReason, detail: string): Placement => ({ route: route.label, dead: reason, detail });
+  const render = renderer(message, channel);
+
+  const id = known === undefined ? route.auth_id && render(route.auth_id) : { text: known };
+  if (id === undefined) return dead('no_auth_id', 'the sender is not in senders, and the route has no auth_id');
+  if ('fault' in id) return dead('no_auth_id', `the auth_id template failed: ${id.fault}`);
+  const authId = id.text.trim();
+  if (authId === '') return dead('no_auth_id', 'the auth_id template gave nothing');
+  const { auth_id_pattern: allowed, max_length: maxLength } = route.accountConfig;
+  if (!allowed.fits(authId)) return dead('bad_auth_id', `"${authId}" does not fit ${allowed.source}`);
+
+  const body = route.message_body ? render(route.message_body) : { text: defaultText(message) };
+  if ('fault' in body) return dead('empty', `the message_body template failed: ${body.fault}`);
+  if (body.text.trim() === '') return dead('empty', 'there is no text to deliver');
+  const delivery: Delivery = {
+    account: route.accountName,
+    businessId: route.business_id,
+    authId,
+    text: maxLength === undefined ? body.text : cut(body.text, maxLength),
+    user: profile(route, message, render),
+  };
+  return { route: route.label, delivery };
 }
 
 /** A message that is only files still says so to the agent. */
@@ -146,16 +151,23 @@ function cut(text: string, maxLength: number): string {
   return `${kept}…`;
 }
 
-function profile({ user }: Route, message: Message, render: (template: Template) => string): UserProfile {
+/** A profile is worth less than its message: what its templates cannot give is left out. */
+function profile({ user }: Route, message: Message, render: Render): UserProfile {
   if (user === undefined) return { name: message.name, email: message.email, mobile_no: message.phone };
-  const optional = (template: Template | undefined) => (template && render(template).trim()) || undefined;
+  const optional = (template: Template | undefined) => {
+    const rendered = template && render(template);
+    return rendered && 'text' in rendered ? rendered.text.trim() || undefined : undefined;
+  };
   return {
     name: optional(user.name),
     email: optional(user.email),
     mobile_no: optional(user.mobile_no),
     language_code: optional(user.language_code),
-    custom_data:
-      user.custom_data &&
-      Object.fromEntries(Object.entries(user.custom_data).map(([key, template]) => [key, render(template)])),
+    custom_data: user.custom_data && customData(user.custom_data, render),
   };
+}
+
+function customData(templates: Readonly<Record<string, Template>>, render: Render): Record<string, string> {
+  const rendered = Object.entries(templates).map(([key, template]) => [key, render(template)] as const);
+  return Object.fromEntries(rendered.flatMap(([key, value]) => ('text' in value ? [[key, value.text]] : [])));
 }

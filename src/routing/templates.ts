@@ -5,8 +5,10 @@ import { isCountry, phoneNumber } from '../sender.ts';
 
 export interface Template {
   readonly source: string;
-  /** The text that stands outside of all tags, and so is part of whatever is rendered. */
-  readonly literals: readonly string[];
+  /** What stands outside of all tags, and so is part of whatever is rendered; `x` for each value put in. */
+  readonly outline: string;
+  /** Nothing but text: it renders to its outline. */
+  readonly isConstant: boolean;
   /** @throws when a limit is passed or a filter is given what it cannot take */
   render(message: Message, channel: string): string;
 }
@@ -54,23 +56,39 @@ export function createTemplates(): (source: string) => Template {
 
 /** @throws {Error} with the fault and its place in the template */
 function compile(liquid: Liquid, source: string): Template {
-  const nodes = liquid.parse(source);
+  const nodes = explained(() => liquid.parse(source));
   const unknown = liquid.globalVariablesSync(nodes).filter((name) => !VARIABLES.includes(name));
   if (unknown.length > 0) {
     throw new Error(`unknown name ${unknown.join(', ')}; a template may use ${VARIABLES.join(', ')}`);
   }
   return {
     source,
-    literals: nodes.flatMap(literal),
+    outline: nodes.map(outlineOf).join(''),
+    isConstant: nodes.every(({ token }) => TypeGuards.isHTMLToken(token)),
     render: (message, channel) => {
       const { providerId, sentAt, ...rest } = message;
-      return String(liquid.renderSync(nodes, { ...rest, id: providerId, sent_at: sentAt, channel }));
+      const scope = { ...rest, id: providerId, sent_at: sentAt, channel };
+      const text = explained(() => String(liquid.renderSync(nodes, scope)));
+      if (text.length > MEMORY_LIMIT) throw new Error(`it gives more than ${MEMORY_LIMIT} characters`);
+      return text;
     },
   };
 }
 
-function literal(node: Node): string[] {
-  return TypeGuards.isHTMLToken(node.token) ? [node.token.getContent()] : [];
+function outlineOf({ token }: Node): string {
+  if (TypeGuards.isHTMLToken(token)) return token.getContent();
+  return TypeGuards.isOutputToken(token) ? 'x' : '';
+}
+
+/** Liquid's `line:1, col:5` beside the place in the file would be taken for that place. */
+function explained<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const worded = message.replace(/, line:(\d+), col:(\d+)$/, ' (line $1, column $2 of the template)');
+    throw new Error(worded, { cause: error });
+  }
 }
 
 function asText(value: unknown): string {

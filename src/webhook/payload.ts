@@ -1,6 +1,7 @@
 import { MIMEType } from 'node:util';
 import busboy from 'busboy';
 import { Malformed, UnsupportedContent } from '../errors.ts';
+import { messageOf } from '../fault.ts';
 import type { Attachment, Json } from '../message.ts';
 import type { VerifiedRequest } from './verify.ts';
 
@@ -70,7 +71,7 @@ function decodeJson(text: string): Payload['data'] {
     data = /\d{16}/.test(text) ? JSON.parse(text, keepDigits) : JSON.parse(text);
   } catch (error) {
     // V8 quotes the text around the fault, which would put what customers write into logs.
-    const position = /at position (\d+)/.exec(error instanceof Error ? error.message : '')?.[1];
+    const position = /at position (\d+)/.exec(messageOf(error))?.[1];
     throw new Malformed(`The body is not valid JSON${position === undefined ? '' : `: see position ${position}`}.`);
   }
   if (typeof data !== 'object' || data === null || isList(data)) throw new Malformed('The body must be a JSON object.');
@@ -124,9 +125,7 @@ function decodeMultipart(request: VerifiedRequest): Promise<Payload> {
     const entries: [string, string][] = [];
     const attachments: Attachment[] = [];
     const malformed = (cause: unknown) =>
-      reject(
-        new Malformed(`The body is not valid multipart/form-data: ${cause instanceof Error ? cause.message : cause}.`),
-      );
+      reject(new Malformed(`The body is not valid multipart/form-data: ${messageOf(cause)}.`));
     let parser: busboy.Busboy;
     try {
       parser = busboy({

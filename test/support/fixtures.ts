@@ -61,7 +61,7 @@ export class ManualClock implements Clock {
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    if (signal?.aborted) return Promise.resolve();
+    if (ms <= 0 || signal?.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       this.#sleepers.push({ at: this.#now + ms, wake: resolve });
       signal?.addEventListener('abort', () => resolve());
