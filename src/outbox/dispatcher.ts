@@ -84,9 +84,9 @@ export class Dispatcher {
   /** Reserves a slot for a message about to be stored, so that it can be leased in the same commit. */
   offer(account: string): LeaseOffer | undefined {
     const lane = this.#lane(account);
-    if (this.#isStopping || lane.isHeld || lane.free(this.#options.clock.now(), this.#concurrencyOf(account)) === 0) {
-      return undefined;
-    }
+    const isRunning = this.#loop !== undefined && !this.#isStopping;
+    const concurrency = this.#concurrencyOf(account);
+    if (!isRunning || lane.isHeld || lane.free(this.#options.clock.now(), concurrency) === 0) return undefined;
     lane.occupy();
     return { token: this.#options.newId(), leaseMs: LEASE_MS };
   }
@@ -232,7 +232,8 @@ export class Dispatcher {
       }
     }
     const age = Math.min(claim.message.ageMs + now - startedAt, now - lane.releasedAt);
-    if (age >= retryHorizonMs) return { state: 'dead', reason: 'expired', detail: outcome.detail };
+    // While the account is on hold it is not the message's fault that it grows old.
+    if (age >= retryHorizonMs && !lane.isHeld) return { state: 'dead', reason: 'expired', detail: outcome.detail };
     const retryAfterMs = outcome.kind === 'retry' ? outcome.retryAfterMs : undefined;
     const dueInMs = backoffMs(claim.message.attempts + 1, retryAfterMs, random());
     return { state: 'waiting', dueInMs, isSpent: true, detail: outcome.detail };

@@ -1,0 +1,277 @@
+import { describe, expect, test } from '@jest/globals';
+import type { Delivery, Message } from '../../src/message.ts';
+import type { Claim, Entry, Store } from '../../src/outbox/store.ts';
+import type { ManualClock } from '../support/fixtures.ts';
+
+export interface Opened {
+  readonly store: Store;
+  readonly clock: ManualClock;
+  /** The same store after its process died: leases of the dead process have no holder any more. */
+  reopen(): Promise<Store>;
+}
+
+const LEASE_MS = 15_000;
+const KEEP = { leaseMs: LEASE_MS };
+const DELIVERED = { state: 'delivered', messageId: '1', createdAt: null } as const;
+const AGAIN = { state: 'waiting', dueInMs: 1_000, isSpent: true, detail: 'HTTP 500' } as const;
+
+function delivery(authId: string, account = 'main'): Delivery {
+  return { account, businessId: 1, authId, text: 't', user: {} };
+}
+
+function message(providerId?: string): Message {
+  return { sender: 's', recipient: 'r', text: 't', providerId, fields: {}, attachments: [] };
+}
+
+function entry(
+  id: string,
+  authId: string,
+  more: Partial<Entry> & { account?: string; providerId?: string } = {},
+): Entry {
+  const placement = { route: 'routes[0]', delivery: delivery(authId, more.account) };
+  return { id, channel: 'chat', tableVersion: 'v1', placement, message: message(more.providerId), ...more };
+}
+
+/** What every store must do, whatever it is made of. */
+export function storeContract(name: string, open: () => Promise<Opened>): void {
+  const claimAll = (store: Store, account = 'main', limit = 100) =>
+    store.claim({ account, limit, leaseMs: LEASE_MS }).then(({ claims }) => claims);
+  const one = async (store: Store): Promise<Claim> => {
+    const [claim, ...more] = await claimAll(store);
+    if (claim === undefined || more.length > 0)
+      throw new Error(`expected one claim, not ${more.length + (claim ? 1 : 0)}`);
+    return claim;
+  };
+  const ids = (claims: readonly Claim[]) => claims.map((claim) => claim.message.id);
+
+  describe(`${name}: accept`, () => {
+    test('answers with the id, and the message can be claimed', async () => {
+      const { store } = await open();
+      expect(await store.accept([entry('m1', 'a')])).toEqual([{ id: 'm1', isDuplicate: false, claim: undefined }]);
+      const claim = await one(store);
+      expect(claim).toMatchObject({ account: 'main', isInDoubt: false });
+      expect(claim.message).toEqual({ id: 'm1', delivery: delivery('a'), attempts: 0, ageMs: 0 });
+    });
+
+    test('answers a repeat of a provider id with the first id, within a batch and across them', async () => {
+      const { store } = await open();
+      const batch = [entry('m1', 'a', { providerId: 'p' }), entry('m2', 'a', { providerId: 'p' })];
+      expect(await store.accept(batch)).toMatchObject([
+        { id: 'm1', isDuplicate: false },
+        { id: 'm1', isDuplicate: true },
+      ]);
+      expect(await store.accept([entry('m3', 'b', { providerId: 'p' })])).toMatchObject([
+        { id: 'm1', isDuplicate: true },
+      ]);
+      const claim = await one(store);
+      expect(await store.settle(claim, DELIVERED, undefined)).toEqual({ next: undefined, hasMore: false });
+      expect(await store.accept([entry('m4', 'a', { providerId: 'p' })])).toMatchObject([
+        { id: 'm1', isDuplicate: true },
+      ]);
+      expect(await claimAll(store)).toEqual([]);
+    });
+
+    test('tells provider ids of two channels apart, whatever is in the names', async () => {
+      const { store } = await open();
+      const accepted = await store.accept([
+        entry('m1', 'a', { channel: 'a', providerId: 'b-c' }),
+        entry('m2', 'a', { channel: 'a-b', providerId: 'c' }),
+      ]);
+      expect(accepted.map(({ isDuplicate }) => isDuplicate)).toEqual([false, false]);
+    });
+
+    test('keeps a message without a route as a dead letter, which is never claimed and still stops repeats', async () => {
+      const { store } = await open();
+      const dead = { placement: { route: null, dead: 'unroutable', detail: 'no route' } as const, providerId: 'p' };
+      expect(await store.accept([entry('m1', 'a', dead)])).toMatchObject([{ id: 'm1', isDuplicate: false }]);
+      expect(await store.accept([entry('m2', 'a', dead)])).toMatchObject([{ id: 'm1', isDuplicate: true }]);
+      expect(await claimAll(store)).toEqual([]);
+    });
+
+    test('leases an idle conversation in the same commit when a slot is offered', async () => {
+      const { store } = await open();
+      const lease = { token: 't1', leaseMs: LEASE_MS };
+      const [first, second] = await store.accept([
+        entry('m1', 'a', { lease }),
+        entry('m2', 'a', { lease: { ...lease, token: 't2' } }),
+      ]);
+      expect(first?.claim).toMatchObject({ lease: 't1', isInDoubt: false, message: { id: 'm1' } });
+      expect(second?.claim).toBeUndefined();
+      expect(await claimAll(store)).toEqual([]);
+      if (!first?.claim) throw new Error('no claim');
+      const settled = await store.settle(first.claim, DELIVERED, KEEP);
+      expect(settled).toMatchObject({ next: { lease: 't1', message: { id: 'm2' } } });
+    });
+  });
+
+  describe(`${name}: claim`, () => {
+    test('gives the oldest message of each conversation, and none of a conversation twice', async () => {
+      const { store } = await open();
+      await store.accept([entry('m1', 'a'), entry('m2', 'a'), entry('m3', 'b')]);
+      expect(ids(await claimAll(store)).sort()).toEqual(['m1', 'm3']);
+      expect(await claimAll(store)).toEqual([]);
+    });
+
+    test('is per account, and no more than asked for', async () => {
+      const { store } = await open();
+      await store.accept([entry('m1', 'a'), entry('m2', 'b'), entry('m3', 'a', { account: 'other' })]);
+      expect(await claimAll(store, 'main', 1)).toHaveLength(1);
+      expect(ids(await claimAll(store, 'other'))).toEqual(['m3']);
+      expect(await claimAll(store, 'unknown')).toEqual([]);
+      expect(await claimAll(store, 'main')).toHaveLength(1);
+    });
+
+    test('takes those first who have waited longest', async () => {
+      const { store, clock } = await open();
+      for (const authId of ['c', 'a', 'b']) {
+        await store.accept([entry(`m${authId}`, authId)]);
+        clock.advance(1);
+      }
+      expect(ids(await claimAll(store, 'main', 2))).toEqual(['mc', 'ma']);
+      expect(ids(await claimAll(store))).toEqual(['mb']);
+    });
+
+    test('says how long until the next conversation is due', async () => {
+      const { store, clock } = await open();
+      const ask = () => store.claim({ account: 'main', limit: 1, leaseMs: LEASE_MS });
+      expect(await ask()).toEqual({ claims: [], nextDueMs: undefined });
+      await store.accept([entry('m1', 'a')]);
+      await store.settle(await one(store), AGAIN, undefined);
+      expect(await ask()).toEqual({ claims: [], nextDueMs: 1_000 });
+      clock.advance(999);
+      expect(await ask()).toEqual({ claims: [], nextDueMs: 1 });
+      clock.advance(1);
+      expect((await ask()).claims).toHaveLength(1);
+    });
+
+    test('after a lease ran out says that the message is in doubt', async () => {
+      const { store, clock } = await open();
+      await store.accept([entry('m1', 'a')]);
+      const lost = await one(store);
+      clock.advance(LEASE_MS);
+      const again = await one(store);
+      expect(again).toMatchObject({ isInDoubt: true, message: { id: 'm1' } });
+      expect(again.lease).not.toBe(lost.lease);
+      await store.settle(again, AGAIN, undefined);
+      clock.advance(1_000);
+      expect(await one(store)).toMatchObject({ isInDoubt: false, message: { id: 'm1', attempts: 1 } });
+    });
+
+    test('does not wait for a clock that has jumped back', async () => {
+      const { store, clock } = await open();
+      await store.accept([entry('m1', 'a')]);
+      clock.advance(-7_200_000);
+      expect(ids(await claimAll(store))).toEqual(['m1']);
+    });
+  });
+
+  describe(`${name}: settle`, () => {
+    test('with a lease to keep goes on to the next message of the conversation', async () => {
+      const { store } = await open();
+      await store.accept([entry('m1', 'a'), entry('m2', 'a'), entry('m3', 'a')]);
+      const first = await one(store);
+      const second = await store.settle(first, DELIVERED, KEEP);
+      expect(second).toMatchObject({
+        next: { lease: first.lease, isInDoubt: false, message: { id: 'm2' } },
+        hasMore: false,
+      });
+      if (second === 'stale' || !second.next) throw new Error('no next');
+      expect(await claimAll(store)).toEqual([]);
+      const third = await store.settle(second.next, { state: 'dead', reason: 'refused', detail: 'HTTP 400' }, KEEP);
+      expect(third).toMatchObject({ next: { message: { id: 'm3' } } });
+      if (third === 'stale' || !third.next) throw new Error('no next');
+      expect(await store.settle(third.next, DELIVERED, KEEP)).toEqual({ next: undefined, hasMore: false });
+      expect(await claimAll(store)).toEqual([]);
+    });
+
+    test('without one gives the conversation back, behind those that wait', async () => {
+      const { store, clock } = await open();
+      await store.accept([entry('m1', 'a'), entry('m2', 'a')]);
+      const first = await one(store);
+      await store.accept([entry('m3', 'b')]);
+      clock.advance(5);
+      expect(await store.settle(first, DELIVERED, undefined)).toEqual({ next: undefined, hasMore: true });
+      expect(ids(await claimAll(store))).toEqual(['m3', 'm2']);
+    });
+
+    test('keeps order through a retry: nothing of the conversation overtakes its head', async () => {
+      const { store, clock } = await open();
+      await store.accept([entry('m1', 'a')]);
+      await store.settle(await one(store), AGAIN, KEEP);
+      await store.accept([entry('m2', 'a')]);
+      expect(await claimAll(store)).toEqual([]);
+      clock.advance(1_000);
+      const again = await one(store);
+      expect(again.message).toMatchObject({ id: 'm1', attempts: 1, ageMs: 1_000 });
+      expect(await store.settle(again, DELIVERED, KEEP)).toMatchObject({ next: { message: { id: 'm2' } } });
+    });
+
+    test('of an attempt that does not count leaves the count', async () => {
+      const { store } = await open();
+      await store.accept([entry('m1', 'a')]);
+      await store.settle(await one(store), { ...AGAIN, dueInMs: 0, isSpent: false }, undefined);
+      expect((await one(store)).message.attempts).toBe(0);
+    });
+
+    test('with a lease that has ended changes nothing', async () => {
+      const { store, clock } = await open();
+      await store.accept([entry('m1', 'a')]);
+      const lost = await one(store);
+      clock.advance(LEASE_MS);
+      const holder = await one(store);
+      expect(await store.settle(lost, DELIVERED, KEEP)).toBe('stale');
+      expect(await claimAll(store)).toEqual([]);
+      expect(await store.settle(holder, DELIVERED, KEEP)).toEqual({ next: undefined, hasMore: false });
+      expect(await store.settle(holder, DELIVERED, KEEP)).toBe('stale');
+    });
+
+    test('crossed with an accept loses neither', async () => {
+      const { store } = await open();
+      await store.accept([entry('m1', 'a')]);
+      const claim = await one(store);
+      const [, settled] = await Promise.all([
+        store.accept([entry('m2', 'a')]),
+        store.settle(claim, DELIVERED, undefined),
+      ]);
+      expect(settled).toEqual({ next: undefined, hasMore: true });
+      expect(ids(await claimAll(store))).toEqual(['m2']);
+    });
+  });
+
+  describe(`${name}: a lease`, () => {
+    test('that is renewed does not run out', async () => {
+      const { store, clock } = await open();
+      await store.accept([entry('m1', 'a')]);
+      const claim = await one(store);
+      clock.advance(10_000);
+      await store.renew([claim], LEASE_MS);
+      clock.advance(10_000);
+      expect(await claimAll(store)).toEqual([]);
+      clock.advance(5_000);
+      expect(await one(store)).toMatchObject({ isInDoubt: true });
+      await store.renew([claim], LEASE_MS * 10);
+      clock.advance(LEASE_MS);
+      expect(await claimAll(store)).toHaveLength(1);
+    });
+
+    test('of a process that died leaves its message in doubt, and what was accepted is there', async () => {
+      const { store, clock, reopen } = await open();
+      await store.accept([entry('m1', 'a'), entry('m2', 'a'), entry('m3', 'b', { providerId: 'p' })]);
+      await store.claim({ account: 'main', limit: 1, leaseMs: LEASE_MS });
+      const after = await reopen();
+      clock.advance(LEASE_MS);
+      const claims = await claimAll(after);
+      expect(claims.map(({ message: { id }, isInDoubt }) => [id, isInDoubt]).sort()).toEqual([
+        ['m1', true],
+        ['m3', false],
+      ]);
+      expect(await after.accept([entry('m4', 'b', { providerId: 'p' })])).toMatchObject([
+        { id: 'm3', isDuplicate: true },
+      ]);
+    });
+  });
+
+  test(`${name} is writable`, async () => {
+    expect(await (await open()).store.isWritable()).toBe(true);
+  });
+}

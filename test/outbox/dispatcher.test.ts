@@ -1,0 +1,459 @@
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import type { Delivery, Outcome } from '../../src/message.ts';
+import { acceptWith } from '../../src/outbox/accept.ts';
+import { Dispatcher, type DispatcherOptions } from '../../src/outbox/dispatcher.ts';
+import { SqliteStore } from '../../src/outbox/sqlite.ts';
+import type { Store } from '../../src/outbox/store.ts';
+import { ManualClock, memoryLog, onTestEnd, temporaryFolder, until } from '../support/fixtures.ts';
+
+const DELIVERED: Outcome = { kind: 'delivered', messageId: '1', createdAt: null };
+const HOUR_MS = 3_600_000;
+
+/** A far end of which the test decides, call by call, what it answers. */
+class FarEnd {
+  readonly calls: {
+    readonly text: string;
+    readonly authId: string;
+    readonly account: string;
+    answer(outcome: Outcome): void;
+  }[] = [];
+  automatic: ((delivery: Delivery) => Outcome) | undefined = () => DELIVERED;
+
+  deliver = ({ text, authId, account }: Delivery & { text: string }, signal: AbortSignal): Promise<Outcome> =>
+    new Promise((resolve) => {
+      signal.addEventListener('abort', () => resolve({ kind: 'unknown', detail: 'aborted' }));
+      this.calls.push({ text, authId, account, answer: resolve });
+      if (this.automatic) resolve(this.automatic({ text, authId, account, businessId: 1, user: {} }));
+    });
+
+  get texts(): string[] {
+    return this.calls.map(({ text }) => text);
+  }
+}
+
+async function start(
+  options: Partial<DispatcherOptions> & { accounts?: DispatcherOptions['accounts']; file?: string } = {},
+) {
+  const clock = new ManualClock();
+  const { log, lines } = memoryLog();
+  let tokens = 0;
+  const newId = () => `token-${tokens++}`;
+  const file = options.file ?? join(await temporaryFolder(), 'bridge.db');
+  const store = SqliteStore.open({ file, clock, log, newId });
+  onTestEnd(() => store.close());
+  const farEnd = new FarEnd();
+  const dispatcher = new Dispatcher({
+    store,
+    deliver: farEnd.deliver,
+    accounts: () => new Map([['main', { maxConcurrency: undefined }]]),
+    concurrency: 64,
+    retryHorizonMs: 24 * HOUR_MS,
+    clock,
+    random: () => 0.5,
+    newId,
+    log,
+    ...options,
+  });
+  onTestEnd(() => dispatcher.stop(0));
+  const accept = acceptWith(store, dispatcher);
+  let ids = 0;
+  const send = (authId: string, text: string, account = 'main') => {
+    const message = { sender: 's', recipient: 'r', text, fields: {}, attachments: [] };
+    const delivery = { account, businessId: 1, authId, text, user: {} };
+    const placement = { route: 'routes[0]', delivery };
+    return accept([{ id: `m${ids++}`, channel: 'chat', tableVersion: 'v', message, placement }]);
+  };
+  const attempts = (count: number) => until(`${count} attempts`, () => farEnd.calls.length >= count);
+  /** Lets everything that is under way come to rest: nothing is called for some turns of the event loop. */
+  const settle = async () => {
+    for (let quiet = 0, seen = farEnd.calls.length; quiet < 20; quiet += 1) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (farEnd.calls.length !== seen) quiet = 0;
+      seen = farEnd.calls.length;
+    }
+  };
+  return { clock, lines, store, farEnd, dispatcher, send, attempts, settle, file };
+}
+
+describe('the dispatcher', () => {
+  test('delivers at once what is accepted for an idle conversation', async () => {
+    const { farEnd, dispatcher, send, attempts } = await start();
+    dispatcher.start();
+    await send('a', 'one');
+    await attempts(1);
+    expect(farEnd.texts).toEqual(['one']);
+  });
+
+  test('delivers one message of a conversation at a time, and in order', async () => {
+    const { farEnd, dispatcher, send, attempts, settle } = await start();
+    farEnd.automatic = undefined;
+    dispatcher.start();
+    for (const text of ['one', 'two', 'three']) await send('a', text);
+    await settle();
+    expect(farEnd.texts).toEqual(['one']);
+    farEnd.calls[0]?.answer(DELIVERED);
+    await attempts(2);
+    await settle();
+    expect(farEnd.texts).toEqual(['one', 'two']);
+    farEnd.calls[1]?.answer(DELIVERED);
+    await attempts(3);
+    expect(farEnd.texts).toEqual(['one', 'two', 'three']);
+  });
+
+  test('works on many conversations at once, up to its concurrency, and on the rest as slots get free', async () => {
+    const { farEnd, dispatcher, send, attempts, settle } = await start({ concurrency: 3 });
+    farEnd.automatic = undefined;
+    dispatcher.start();
+    for (const authId of ['a', 'b', 'c', 'd', 'e']) await send(authId, authId);
+    await settle();
+    expect(farEnd.texts).toEqual(['a', 'b', 'c']);
+    farEnd.calls[1]?.answer(DELIVERED);
+    await attempts(4);
+    await settle();
+    expect(farEnd.texts).toEqual(['a', 'b', 'c', 'd']);
+    for (const call of farEnd.calls) call.answer(DELIVERED);
+    await attempts(5);
+  });
+
+  test('honours the lower concurrency of an account', async () => {
+    const accounts = () => new Map([['main', { maxConcurrency: 1 }]]);
+    const { farEnd, dispatcher, send, settle } = await start({ accounts });
+    farEnd.automatic = undefined;
+    dispatcher.start();
+    await send('a', 'a');
+    await send('b', 'b');
+    await settle();
+    expect(farEnd.texts).toEqual(['a']);
+  });
+
+  test('gives a slot back after some turns, so that a flood in one conversation does not starve the others', async () => {
+    const { farEnd, dispatcher, send, settle } = await start({ concurrency: 1 });
+    for (let count = 0; count < 40; count += 1) await send('z-flood', `f${count}`);
+    await send('other', 'me too');
+    dispatcher.start();
+    await settle();
+    expect(farEnd.texts).toHaveLength(41);
+    expect(farEnd.texts.indexOf('me too')).toBeLessThan(20);
+    expect(farEnd.texts.filter((text) => text.startsWith('f'))).toEqual(
+      Array.from({ length: 40 }, (_, index) => `f${index}`),
+    );
+  });
+
+  test('leaves the messages of an account that it does not know', async () => {
+    const { farEnd, dispatcher, send, settle, store } = await start();
+    dispatcher.start();
+    await send('a', 'x', 'gone');
+    await settle();
+    expect(farEnd.texts).toEqual([]);
+    expect((await store.claim({ account: 'gone', limit: 1, leaseMs: 1 })).claims).toHaveLength(1);
+  });
+});
+
+describe('a message that fails', () => {
+  test('is tried again after a growing time, before what came after it', async () => {
+    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await start();
+    farEnd.automatic = () => ({ kind: 'retry', detail: 'HTTP 500' });
+    dispatcher.start();
+    await send('a', 'one');
+    await attempts(1);
+    await settle();
+    await send('a', 'two');
+    for (const [attempt, wait] of [500, 1_000, 2_000, 4_000].entries()) {
+      clock.advance(wait - 1);
+      await settle();
+      expect(farEnd.texts).toHaveLength(attempt + 1);
+      clock.advance(1);
+      await attempts(attempt + 2);
+      await settle();
+    }
+    expect(new Set(farEnd.texts)).toEqual(new Set(['one']));
+    farEnd.automatic = () => DELIVERED;
+    clock.advance(8_000);
+    await attempts(7);
+    expect(farEnd.texts.slice(-2)).toEqual(['one', 'two']);
+    expect(lines).toContainEqual(
+      expect.objectContaining({ message: 'to be tried again', attempt: 1, due_in_ms: 500, detail: 'HTTP 500' }),
+    );
+  });
+
+  test('is tried again when the far end asks for it, and at most an hour later', async () => {
+    const { farEnd, dispatcher, send, attempts, settle, clock } = await start();
+    farEnd.automatic = () => ({ kind: 'retry', detail: 'HTTP 429', retryAfterMs: 7 * HOUR_MS });
+    dispatcher.start();
+    await send('a', 'one');
+    await attempts(1);
+    await settle();
+    clock.advance(HOUR_MS - 1);
+    await settle();
+    expect(farEnd.calls).toHaveLength(1);
+    clock.advance(1);
+    await attempts(2);
+  });
+
+  test('does not make other conversations wait', async () => {
+    const { farEnd, dispatcher, send, attempts } = await start();
+    farEnd.automatic = ({ authId }) => (authId === 'bad' ? { kind: 'retry', detail: 'HTTP 500' } : DELIVERED);
+    dispatcher.start();
+    await send('bad', 'x');
+    await send('good', 'y');
+    await attempts(2);
+    expect(farEnd.texts).toEqual(['x', 'y']);
+  });
+
+  test('for good becomes a dead letter with its reason, and its conversation goes on', async () => {
+    const { farEnd, dispatcher, send, attempts, settle, lines } = await start();
+    farEnd.automatic = ({ text }) =>
+      text === 'bad' ? { kind: 'dead', reason: 'refused', detail: 'HTTP 400', answer: 'the text was: bad' } : DELIVERED;
+    dispatcher.start();
+    await send('a', 'bad');
+    await send('a', 'good');
+    await attempts(2);
+    await settle();
+    expect(farEnd.texts).toEqual(['bad', 'good']);
+    expect(lines).toContainEqual(
+      expect.objectContaining({ level: 'error', message: 'dead', reason: 'refused', detail: 'HTTP 400' }),
+    );
+    expect(JSON.stringify(lines)).not.toContain('the text was');
+  });
+
+  test('until it is older than the horizon is given up as expired', async () => {
+    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await start({ retryHorizonMs: HOUR_MS });
+    farEnd.automatic = () => ({ kind: 'retry', detail: 'HTTP 500' });
+    dispatcher.start();
+    await send('a', 'one');
+    await attempts(1);
+    await settle();
+    clock.advance(HOUR_MS);
+    await attempts(2);
+    await settle();
+    expect(lines).toContainEqual(expect.objectContaining({ message: 'dead', reason: 'expired' }));
+    clock.advance(HOUR_MS);
+    await settle();
+    expect(farEnd.calls).toHaveLength(2);
+  });
+
+  test('with an unknown outcome is tried again, and told as a possible repeat', async () => {
+    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await start();
+    farEnd.automatic = () => ({ kind: 'unknown', detail: 'HTTP 504' });
+    dispatcher.start();
+    await send('a', 'one');
+    await attempts(1);
+    await settle();
+    expect(lines).toContainEqual(expect.objectContaining({ message: 'to be tried again', possible_repeat: true }));
+    clock.advance(500);
+    await attempts(2);
+  });
+
+  test('because delivering itself broke is an unknown outcome, not the end of the dispatcher', async () => {
+    const { clock, dispatcher, send, settle, lines } = await start({
+      deliver: () => Promise.reject(new Error('a bug')),
+    });
+    dispatcher.start();
+    await send('a', 'one');
+    await settle();
+    clock.advance(500);
+    await until('it was tried twice', () => lines.filter((line) => /a bug/.test(String(line.detail))).length === 2);
+  });
+});
+
+describe('an account whose credentials are refused', () => {
+  const HOLD: Outcome = { kind: 'hold', detail: 'HTTP 401' };
+  const TWO = () =>
+    new Map([
+      ['main', { maxConcurrency: undefined }],
+      ['other', { maxConcurrency: undefined }],
+    ]);
+
+  test('is put on hold: one probe every 30 s, no attempt is spent, other accounts go on, and then all arrive in order', async () => {
+    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await start({ accounts: TWO });
+    farEnd.automatic = ({ account }) => (account === 'main' ? HOLD : DELIVERED);
+    dispatcher.start();
+    await send('a', 'a1');
+    await attempts(1);
+    await settle();
+    await send('a', 'a2');
+    await send('b', 'b1');
+    await send('c', 'elsewhere', 'other');
+    await attempts(2);
+    for (let probes = 1; probes <= 4; probes += 1) {
+      clock.advance(29_999);
+      await settle();
+      expect(farEnd.calls.filter(({ account }) => account === 'main')).toHaveLength(probes);
+      clock.advance(1);
+      await attempts(probes + 2);
+      await settle();
+    }
+    expect(lines.filter(({ message }) => /account on hold/.test(message))).toHaveLength(1);
+
+    farEnd.calls.length = 0;
+    farEnd.automatic = () => DELIVERED;
+    clock.advance(30_000);
+    await attempts(3);
+    await settle();
+    expect(farEnd.texts.filter((text) => text.startsWith('a'))).toEqual(['a1', 'a2']);
+    expect(farEnd.texts).toContain('b1');
+    expect(lines).toContainEqual(
+      expect.objectContaining({ message: expect.stringMatching(/account released/), account: 'main' }),
+    );
+    const delivered = lines.filter(({ message }) => message === 'delivered');
+    expect(delivered.map((line) => line.attempt)).toEqual([1, 1, 1, 1]);
+  });
+
+  test('is not released by a probe that says nothing about them', async () => {
+    const { clock, farEnd, dispatcher, send, attempts, settle } = await start();
+    farEnd.automatic = () => HOLD;
+    dispatcher.start();
+    await send('a', 'a1');
+    await send('b', 'b1');
+    await attempts(1);
+    await settle();
+    const held = farEnd.calls.length;
+    farEnd.automatic = () => ({ kind: 'retry', detail: 'HTTP 500' });
+    clock.advance(30_000);
+    await attempts(held + 1);
+    await settle();
+    clock.advance(29_999);
+    await settle();
+    expect(farEnd.calls).toHaveLength(held + 1);
+  });
+
+  test('by an attempt that began before they were last accepted is not put on hold again', async () => {
+    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await start();
+    farEnd.automatic = undefined;
+    dispatcher.start();
+    await send('slow', 's');
+    await send('a', 'a1');
+    farEnd.calls[1]?.answer(HOLD);
+    await settle();
+    clock.advance(30_000);
+    await attempts(3);
+    farEnd.calls[2]?.answer(DELIVERED);
+    await until('it is released', () => lines.some(({ message }) => /account released/.test(message)));
+    farEnd.calls[0]?.answer(HOLD);
+    await until('it is a retry', () => lines.some(({ message }) => message === 'to be tried again'));
+    await send('b', 'b1');
+    await attempts(4);
+    expect(farEnd.texts.at(-1)).toBe('b1');
+  });
+
+  test('for longer than the horizon costs no message', async () => {
+    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await start({ retryHorizonMs: HOUR_MS });
+    farEnd.automatic = () => HOLD;
+    dispatcher.start();
+    await send('a', 'a1');
+    await send('b', 'b1');
+    await attempts(1);
+    await settle();
+    clock.advance(3 * HOUR_MS);
+    await settle();
+    farEnd.automatic = ({ authId }) => (authId === 'a' ? DELIVERED : { kind: 'retry', detail: 'HTTP 500' });
+    for (let probe = 0; probe < 3; probe += 1) {
+      clock.advance(30_000);
+      await settle();
+    }
+    expect(lines.map(({ message }) => message)).not.toContain('dead');
+  });
+});
+
+describe('stopping', () => {
+  test('lets attempts in flight end, starts no other, and leaves the rest stored', async () => {
+    const { farEnd, dispatcher, send, settle, store } = await start();
+    farEnd.automatic = undefined;
+    dispatcher.start();
+    await send('a', 'a1');
+    await send('a', 'a2');
+    await settle();
+    const stopped = dispatcher.stop(10_000);
+    farEnd.calls[0]?.answer(DELIVERED);
+    await stopped;
+    expect(farEnd.texts).toEqual(['a1']);
+    const { claims } = await store.claim({ account: 'main', limit: 9, leaseMs: 1 });
+    expect(claims).toMatchObject([{ isInDoubt: false, message: { delivery: { text: 'a2' } } }]);
+  });
+
+  test('aborts what does not end in time, and writes what can be said of it', async () => {
+    const { farEnd, dispatcher, send, settle, store, clock } = await start();
+    farEnd.automatic = undefined;
+    dispatcher.start();
+    await send('a', 'a1');
+    await settle();
+    await dispatcher.stop(0);
+    clock.advance(500);
+    const { claims } = await store.claim({ account: 'main', limit: 9, leaseMs: 1 });
+    expect(claims).toMatchObject([{ isInDoubt: false, message: { attempts: 1 } }]);
+  });
+});
+
+describe('store trouble', () => {
+  test('keeps an outcome until it can be written, and does not send again meanwhile', async () => {
+    let isBroken = true;
+    const base = await start();
+    const store: Pick<Store, 'claim' | 'settle' | 'renew'> = {
+      claim: (request) => base.store.claim(request),
+      renew: (claims, ms) => base.store.renew(claims, ms),
+      settle: (...args) => (isBroken ? Promise.reject(new Error('disk full')) : base.store.settle(...args)),
+    };
+    const { clock, log } = { clock: base.clock, log: memoryLog() };
+    const farEnd = new FarEnd();
+    const dispatcher = new Dispatcher({
+      store,
+      deliver: farEnd.deliver,
+      accounts: () => new Map([['main', { maxConcurrency: undefined }]]),
+      concurrency: 1,
+      retryHorizonMs: HOUR_MS,
+      clock,
+      random: () => 0.5,
+      newId: () => 'x',
+      log: log.log,
+    });
+    onTestEnd(() => dispatcher.stop(0));
+    await base.send('a', 'a1');
+    dispatcher.start();
+    const failures = () => log.lines.filter(({ message }) => /cannot be written/.test(message)).length;
+    await until('it failed once', () => failures() === 1);
+    for (let times = 2; times <= 20; times += 1) {
+      clock.advance(1_000);
+      await until(`it failed ${times} times`, () => failures() === times);
+    }
+    isBroken = false;
+    clock.advance(1_000);
+    await until('it is written', () => true);
+    await base.settle();
+    expect(farEnd.texts).toEqual(['a1']);
+    clock.advance(60_000);
+    expect((await base.store.claim({ account: 'main', limit: 1, leaseMs: 1 })).claims).toEqual([]);
+  });
+
+  test('does not make the dispatcher spin', async () => {
+    let claims = 0;
+    const { log, lines } = memoryLog();
+    const clock = new ManualClock();
+    const dispatcher = new Dispatcher({
+      store: {
+        claim: async () => {
+          claims += 1;
+          throw new Error('I/O error');
+        },
+        settle: () => Promise.reject(new Error('not called')),
+        renew: async () => undefined,
+      },
+      deliver: async () => DELIVERED,
+      accounts: () => new Map([['main', { maxConcurrency: undefined }]]),
+      concurrency: 1,
+      retryHorizonMs: HOUR_MS,
+      clock,
+      random: () => 0.5,
+      newId: () => 'x',
+      log,
+    });
+    onTestEnd(() => dispatcher.stop(0));
+    dispatcher.start();
+    await until('it failed', () => lines.length === 1);
+    clock.advance(999);
+    for (let turns = 0; turns < 50; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(claims).toBe(1);
+    clock.advance(1);
+    await until('it tried again', () => claims === 2);
+  });
+});
