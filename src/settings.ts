@@ -16,7 +16,7 @@ const wholeNumber = (min: number, max: number) =>
 const oneOf = <const T extends readonly string[]>(...values: T) =>
   z.enum(values, { error: `accepted are ${values.join(', ')}` });
 
-const given = (what: string) => z.string().min(1, `accepted is ${what}`);
+const given = (what: string) => z.string().regex(/^\S(.*\S)?$/, `accepted is ${what}`);
 
 const port = wholeNumber(0, 65_535);
 const HOUR_MS = 3_600_000;
@@ -44,7 +44,7 @@ const schema = z.object({
   ROUTING_FILE: given('the path of a routing file'),
   DATABASE_URL: z
     .string()
-    .regex(/^sqlite:.+/, 'accepted is sqlite: with a relative or absolute path, such as sqlite:data/bridge.db')
+    .regex(/^sqlite:\S(.*\S)?$/, 'accepted is sqlite: with a relative or absolute path, such as sqlite:data/bridge.db')
     .transform((url) => url.slice('sqlite:'.length)),
   TRUST_PROXY: z
     .string()
@@ -100,12 +100,16 @@ export class SettingsRefused extends Error {
   override readonly name = 'SettingsRefused';
 }
 
+function withDefaults(env: Environment): Environment {
+  return Object.fromEntries(Object.entries(DEFAULTS).map(([name, value]) => [name, env[name] ?? value]));
+}
+
 /** Secrets are not repeated to the terminal; a database's URL may hold one. */
 const SECRET = new Set(['DATABASE_URL']);
 
 /** @throws {SettingsRefused} with every problem at once: the name, what is wrong with the value, what is accepted */
 export function readSettings(env: Environment): Settings {
-  const parsed = schema.safeParse({ ...DEFAULTS, ...env });
+  const parsed = schema.safeParse(withDefaults(env));
   if (!parsed.success) {
     const lines = parsed.error.issues.map((issue) => {
       const name = String(issue.path[0]);

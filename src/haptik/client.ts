@@ -27,6 +27,7 @@ export interface ClientOptions {
 const IDLE_SOCKET_MS = 4_000;
 /** Answers are some hundred bytes; what is longer is not Haptik's. */
 const MAX_ANSWER_BYTES = 65_536;
+const STOPPING = 'the bridge is stopping';
 
 /** Calls Haptik over connections that are kept. Never throws: whatever happens is an answer. */
 export function createClient({ fetch, timeoutMs }: ClientOptions): { readonly post: Post; close(): void } {
@@ -36,11 +37,12 @@ export function createClient({ fetch, timeoutMs }: ClientOptions): { readonly po
   };
 
   const post: Post = async (account, url, body, signal) => {
+    // node-fetch given a signal that is aborted already destroys the body with nobody to hear of it: that ends the process.
+    if (signal.aborted) return { isWritten: false, detail: STOPPING };
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), timeoutMs);
     const abort = () => deadline.abort();
     signal.addEventListener('abort', abort);
-    if (signal.aborted) abort();
     const connection = { isOpen: false };
     try {
       const response = await fetch(url, {
@@ -62,7 +64,7 @@ export function createClient({ fetch, timeoutMs }: ClientOptions): { readonly po
       return { status: response.status, text, retryAfter: response.headers.get('retry-after') };
     } catch (error) {
       const isAbort = deadline.signal.aborted;
-      const ending = signal.aborted ? 'the bridge is stopping' : `no answer within ${timeoutMs} ms`;
+      const ending = signal.aborted ? STOPPING : `no answer within ${timeoutMs} ms`;
       return { isWritten: connection.isOpen, detail: isAbort ? ending : describe(error) };
     } finally {
       clearTimeout(timer);

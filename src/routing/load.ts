@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { z } from 'zod';
+import { messageOf, propertyOf } from '../fault.ts';
 import { contradictions } from './contradictions.ts';
-import { type Environment, readDocument, type SourceDocument } from './document.ts';
+import { readDocument, type SourceDocument } from './document.ts';
 import { nameOf, type Path, type Problem, RoutingRefused } from './problem.ts';
+import type { Environment } from './references.ts';
 import { routingFile } from './schema.ts';
 import { createTable, type RoutingTable } from './table.ts';
 
@@ -17,7 +19,7 @@ export async function loadRouting(file: string, env: Environment): Promise<Routi
   try {
     source = await readFile(file, 'utf8');
   } catch (error) {
-    const fault = error instanceof Error && 'code' in error ? error.code : error;
+    const fault = propertyOf(error, 'code') ?? messageOf(error);
     const message =
       fault === 'ENOENT'
         ? 'there is no such file; copy routing.example.yaml to begin with, or name yours in ROUTING_FILE'

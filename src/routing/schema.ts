@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { messageOf } from '../fault.ts';
 import { isCountry, normaliseSender } from '../sender.ts';
 import { type Condition, fullMatch, matches, oneOf, startsWith } from './condition.ts';
 import { type FieldPath, parsePath } from './path.ts';
@@ -22,6 +23,9 @@ const secret = textLike.pipe(z.string().min(1, 'is empty, and anyone can sign wi
 const secrets = z
   .union([secret, z.array(secret).min(1, 'must hold at least one secret')], 'expected a secret or a list of secrets')
   .transform((value) => (typeof value === 'string' ? [value] : value));
+const headerValue = text.pipe(
+  z.string().regex(/^[\x21-\x7e]+( +[\x21-\x7e]+)*$/, 'must be printable ASCII: it is sent in a header'),
+);
 const headerName = z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'is not a header name');
 const positive = wholeNumber(1, 'expected a whole number of at least 1');
 
@@ -53,14 +57,10 @@ function compiled<T>(code: string, compile: (source: string) => T) {
     try {
       return compile(source);
     } catch (error) {
-      context.addIssue({ code: 'custom', message: wordsOf(error), params: { code } });
+      context.addIssue({ code: 'custom', message: messageOf(error), params: { code } });
       return z.NEVER;
     }
   });
-}
-
-function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 const path = compiled('bad_path', parsePath);
@@ -87,8 +87,8 @@ const account = z
     message_url: endpoint.optional(),
     user_url: endpoint.optional(),
     allow_http: z.boolean().default(false),
-    client_id: text,
-    token: text,
+    client_id: headerValue,
+    token: headerValue,
     register_users: z.boolean().default(true),
     max_concurrency: positive.optional(),
     auth_id_pattern: pattern.prefault(DEFAULT_AUTH_ID_PATTERN),
@@ -252,7 +252,7 @@ const whenKey = z
     try {
       subjectOf(key);
     } catch (error) {
-      context.addIssue({ code: 'custom', message: wordsOf(error), params: { code: 'bad_path' } });
+      context.addIssue({ code: 'custom', message: messageOf(error), params: { code: 'bad_path' } });
     }
   });
 

@@ -1,3 +1,4 @@
+import { messageOf } from '../fault.ts';
 import type { Delivery, Message, Placement, UnroutedReason, UserProfile } from '../message.ts';
 import { normaliseSender } from '../sender.ts';
 import type { AccountConfig, ChannelConfig, RouteConfig, RoutingFile } from './schema.ts';
@@ -48,7 +49,8 @@ export function createTable(file: RoutingFile, version: string): RoutingTable {
     const accountConfig = file.accounts[accountName];
     if (accountConfig === undefined) throw new Error(`routes[${index}] has no account`);
     const siblings = routes.get(config.channel) ?? [];
-    routes.set(config.channel, [...siblings, { ...config, label: `routes[${index}]`, accountName, accountConfig }]);
+    siblings.push({ ...config, label: `routes[${index}]`, accountName, accountConfig });
+    routes.set(config.channel, siblings);
   }
   return {
     version,
@@ -105,7 +107,7 @@ function renderer(message: Message, channel: string): Render {
     try {
       return { text: template.render(message, channel) };
     } catch (error) {
-      return { fault: error instanceof Error ? error.message : String(error) };
+      return { fault: messageOf(error) };
     }
   };
 }

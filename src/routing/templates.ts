@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Liquid, type Template as Node, TypeGuards } from 'liquidjs';
+import { messageOf } from '../fault.ts';
 import type { Message } from '../message.ts';
 import { isCountry, phoneNumber } from '../sender.ts';
 
@@ -85,8 +86,7 @@ function explained<T>(work: () => T): T {
   try {
     return work();
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    const worded = message.replace(/, line:(\d+), col:(\d+)$/, ' (line $1, column $2 of the template)');
+    const worded = messageOf(error).replace(/, line:(\d+), col:(\d+)$/, ' (line $1, column $2 of the template)');
     throw new Error(worded, { cause: error });
   }
 }

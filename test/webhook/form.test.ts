@@ -150,13 +150,11 @@ describe('the origin of a form', () => {
   test('is asked for by a preflight, which stores nothing', async () => {
     const { request, lines } = await startTestBridge({ routing: LISTED });
     const ask = (origin: string) =>
-      request
-        .options('/webhooks/contact')
-        .set({
-          origin,
-          'access-control-request-method': 'POST',
-          'access-control-request-headers': 'content-type,x-shop',
-        });
+      request.options('/webhooks/contact').set({
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'content-type,x-shop',
+      });
     const answer = await ask(SHOP);
     expect(answer.status).toBe(204);
     expect(answer.headers).toMatchObject({

@@ -1,0 +1,171 @@
+import { describe, expect, test } from '@jest/globals';
+import type { Answer, Post } from '../../src/haptik/client.ts';
+import { createDeliver } from '../../src/haptik/deliver.ts';
+import type { Account } from '../../src/routing/table.ts';
+import { ManualClock } from '../support/fixtures.ts';
+
+const DELIVERY = {
+  account: 'main',
+  businessId: 343,
+  authId: 'u1',
+  text: 'Hi',
+  user: { name: 'Asha', email: undefined },
+};
+const MESSAGE = 'https://haptik.example/v1.0/log_message_from_user/';
+const USER = 'https://haptik.example/v1.0/user/';
+const NEVER = new AbortController().signal;
+
+const answer = (status: number, text = '', retryAfter: string | null = null): Answer => ({ status, text, retryAfter });
+const LOGGED = answer(200, '{"message_id":1411200492,"created_at":"2018-10-04T12:41:27.980Z"}');
+const FORBIDDEN = answer(403, '{"error_message":"user is not registered"}');
+
+/** Delivers to a far end that answers one after the other; the last answer stays. */
+function deliverTo(answers: readonly Answer[], more: Partial<Account> = {}) {
+  const calls: { readonly url: string; readonly body: object }[] = [];
+  const post: Post = async (_account, url, body) => {
+    calls.push({ url: url.href, body });
+    const found = answers[Math.min(calls.length, answers.length) - 1];
+    if (found === undefined) throw new Error('no answer');
+    return found;
+  };
+  const account: Account = {
+    name: 'main',
+    messageUrl: new URL(MESSAGE),
+    userUrl: new URL(USER),
+    clientId: 'c',
+    token: 't',
+    maxConcurrency: undefined,
+    ...more,
+  };
+  const deliver = createDeliver({
+    post,
+    account: (name) => (name === 'main' ? account : undefined),
+    clock: new ManualClock(),
+  });
+  return { calls, deliver: (delivery = DELIVERY) => deliver(delivery, NEVER) };
+}
+
+describe('what Haptik says of a message decides:', () => {
+  const written: Answer = { isWritten: true, detail: 'reset' };
+  const unwritten: Answer = { isWritten: false, detail: 'refused' };
+  test.each<[string, Answer, object]>([
+    [
+      '200 with a message_id',
+      LOGGED,
+      { kind: 'delivered', messageId: '1411200492', createdAt: '2018-10-04T12:41:27.980Z' },
+    ],
+    ['200 with no created_at', answer(200, '{"message_id":7}'), { kind: 'delivered', messageId: '7', createdAt: null }],
+    ['200 without a message_id', answer(200, '{"ok":true}'), { kind: 'unknown' }],
+    ['200 with an empty message_id', answer(200, '{"message_id":""}'), { kind: 'unknown' }],
+    ['200 with a page', answer(200, '<html>Sign in'), { kind: 'unknown' }],
+    ['200 with nothing', answer(200), { kind: 'unknown' }],
+    ['204', answer(204), { kind: 'unknown' }],
+    ['302', answer(302), { kind: 'retry' }],
+    ['400', answer(400, 'bad text'), { kind: 'dead', reason: 'refused', detail: 'HTTP 400', answer: 'bad text' }],
+    ['401', answer(401), { kind: 'hold' }],
+    ['404', answer(404), { kind: 'dead', reason: 'refused' }],
+    ['405', answer(405), { kind: 'dead', reason: 'refused' }],
+    ['408', answer(408), { kind: 'retry' }],
+    ['413', answer(413), { kind: 'dead', reason: 'refused' }],
+    ['415', answer(415), { kind: 'dead', reason: 'refused' }],
+    ['418', answer(418), { kind: 'dead', reason: 'refused' }],
+    ['422', answer(422), { kind: 'dead', reason: 'refused' }],
+    ['425', answer(425), { kind: 'retry' }],
+    ['429', answer(429), { kind: 'retry', retryAfterMs: undefined }],
+    ['429 with seconds', answer(429, '', '7'), { kind: 'retry', retryAfterMs: 7_000 }],
+    ['503 with a date', answer(503, '', 'Sun, 22 Nov 2026 12:31:00 GMT'), { kind: 'retry', retryAfterMs: 60_000 }],
+    [
+      '503 with a date in the past',
+      answer(503, '', 'Sun, 22 Nov 2026 12:29:00 GMT'),
+      { kind: 'retry', retryAfterMs: undefined },
+    ],
+    ['503 with nonsense', answer(503, '', 'later'), { kind: 'retry', retryAfterMs: undefined }],
+    ['500', answer(500), { kind: 'retry' }],
+    ['501', answer(501), { kind: 'retry' }],
+    ['502', answer(502), { kind: 'unknown' }],
+    ['504', answer(504), { kind: 'unknown' }],
+    ['no answer, nothing written', unwritten, { kind: 'retry', detail: 'refused' }],
+    ['no answer, something written', written, { kind: 'unknown', detail: 'reset' }],
+  ])('%s', async (_name, given, outcome) => {
+    const { deliver, calls } = deliverTo([given]);
+    expect(await deliver()).toMatchObject(outcome);
+    expect(calls).toHaveLength(1);
+  });
+
+  test('of a refusal a bounded part is kept', async () => {
+    const { deliver } = deliverTo([answer(400, 'x'.repeat(60_000))]);
+    expect(await deliver()).toMatchObject({ answer: 'x'.repeat(1_000) });
+  });
+});
+
+describe('a user whom Haptik does not know', () => {
+  test('is registered with the profile, and the message is sent again at once', async () => {
+    const { deliver, calls } = deliverTo([FORBIDDEN, answer(200, '{}'), LOGGED]);
+    expect(await deliver()).toMatchObject({ kind: 'delivered' });
+    expect(calls.map(({ url }) => url)).toEqual([MESSAGE, USER, MESSAGE]);
+    expect(JSON.parse(JSON.stringify(calls[1]?.body))).toEqual({ auth_id: 'u1', name: 'Asha' });
+    expect(calls[2]).toEqual(calls[0]);
+  });
+
+  test('is a dead letter when still unknown after that', async () => {
+    const { deliver, calls } = deliverTo([FORBIDDEN, answer(200), FORBIDDEN]);
+    expect(await deliver()).toMatchObject({ kind: 'dead', reason: 'user_not_registered' });
+    expect(calls).toHaveLength(3);
+  });
+
+  test('is a dead letter at once when the account does not register users', async () => {
+    const { deliver, calls } = deliverTo([FORBIDDEN], { userUrl: undefined });
+    expect(await deliver()).toMatchObject({ kind: 'dead', reason: 'user_not_registered' });
+    expect(calls).toHaveLength(1);
+  });
+
+  test.each<[string, Answer, object]>([
+    ['401', answer(401), { kind: 'hold' }],
+    ['403', answer(403), { kind: 'hold' }],
+    ['400', answer(400, 'bad'), { kind: 'dead', reason: 'registration_refused', answer: 'bad' }],
+    ['409', answer(409), { kind: 'dead', reason: 'registration_refused' }],
+    ['408', answer(408), { kind: 'retry' }],
+    ['429', answer(429, '', '3'), { kind: 'retry', retryAfterMs: 3_000 }],
+    ['502', answer(502), { kind: 'retry' }],
+    ['no answer', { isWritten: true, detail: 'reset' }, { kind: 'retry', detail: 'registering the user: reset' }],
+  ])('and whose registration ends with %s', async (_name, registration, outcome) => {
+    const { deliver, calls } = deliverTo([FORBIDDEN, registration]);
+    expect(await deliver()).toMatchObject(outcome);
+    expect(calls).toHaveLength(2);
+  });
+
+  test('is registered once for 500 first messages at the same time', async () => {
+    let isRegistered = false;
+    let registrations = 0;
+    const post: Post = async (_account, url) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (url.href !== USER) return isRegistered ? LOGGED : FORBIDDEN;
+      registrations += 1;
+      isRegistered = true;
+      return answer(200);
+    };
+    const account = {
+      name: 'main',
+      messageUrl: new URL(MESSAGE),
+      userUrl: new URL(USER),
+      clientId: 'c',
+      token: 't',
+      maxConcurrency: undefined,
+    };
+    const deliver = createDeliver({ post, account: () => account, clock: new ManualClock() });
+    const outcomes = await Promise.all(
+      Array.from({ length: 500 }, (_, index) => deliver({ ...DELIVERY, businessId: index }, NEVER)),
+    );
+    expect(new Set(outcomes.map(({ kind }) => kind))).toEqual(new Set(['delivered']));
+    expect(registrations).toBe(1);
+  });
+});
+
+test('a message of an account that the table has lost waits', async () => {
+  const { deliver, calls } = deliverTo([LOGGED]);
+  expect(await deliver({ ...DELIVERY, account: 'gone' })).toMatchObject({
+    kind: 'retry',
+    detail: expect.stringMatching(/gone/),
+  });
+  expect(calls).toEqual([]);
+});

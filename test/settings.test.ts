@@ -1,0 +1,182 @@
+import { expect, test } from '@jest/globals';
+import { DEFAULTS, readSettings, type Settings } from '../src/settings.ts';
+
+/** The lines of the refusal; none when the settings are accepted. */
+function faultsOf(env: Readonly<Record<string, string | undefined>>): readonly string[] {
+  try {
+    readSettings(env);
+    return [];
+  } catch (error) {
+    expect(error).toHaveProperty('name', 'SettingsRefused');
+    return error instanceof Error ? error.message.split('\n') : [];
+  }
+}
+
+test('without any environment every setting has its default', () => {
+  expect(readSettings({})).toMatchObject({
+    host: '0.0.0.0',
+    port: 8080,
+    routingFile: 'routing.yaml',
+    databaseFile: 'data/bridge.db',
+    trustProxy: 'loopback',
+    bodyLimitBytes: 262_144,
+    deliveryConcurrency: 64,
+    deliveryTimeoutMs: 10_000,
+    retryHorizonMs: 24 * 3_600_000,
+    shutdownDelayMs: 0,
+    shutdownGraceMs: 25_000,
+    logLevel: 'info',
+    logFormat: 'auto',
+  });
+});
+
+test('the rest of the environment is left alone, and is where the routing file looks', () => {
+  const env = { PATH: '/bin', npm_config_port: 'x', CRM_SECRET: 's' };
+  expect(readSettings(env).env).toBe(env);
+});
+
+test.each<[name: string, value: string, setting: keyof Settings, read: unknown]>([
+  ['HOST', '::1', 'host', '::1'],
+  ['HOST', 'localhost', 'host', 'localhost'],
+  ['PORT', '0', 'port', 0],
+  ['PORT', '65535', 'port', 65_535],
+  ['ROUTING_FILE', '/etc/bridge/my routing.yaml', 'routingFile', '/etc/bridge/my routing.yaml'],
+  ['DATABASE_URL', 'sqlite:bridge.db', 'databaseFile', 'bridge.db'],
+  ['DATABASE_URL', 'sqlite:/var/lib/bridge.db', 'databaseFile', '/var/lib/bridge.db'],
+  ['TRUST_PROXY', 'none', 'trustProxy', false],
+  ['TRUST_PROXY', '1', 'trustProxy', 1],
+  ['TRUST_PROXY', '999', 'trustProxy', 999],
+  ['TRUST_PROXY', '10.0.0.1', 'trustProxy', '10.0.0.1'],
+  ['TRUST_PROXY', '10.0.0.0/8, 172.16.0.0/12', 'trustProxy', '10.0.0.0/8, 172.16.0.0/12'],
+  ['TRUST_PROXY', '10.0.0.0/0', 'trustProxy', '10.0.0.0/0'],
+  ['TRUST_PROXY', '10.0.0.0/32', 'trustProxy', '10.0.0.0/32'],
+  ['TRUST_PROXY', 'fd00::/8,::1/128', 'trustProxy', 'fd00::/8,::1/128'],
+  ['TRUST_PROXY', 'loopback,linklocal, uniquelocal', 'trustProxy', 'loopback,linklocal, uniquelocal'],
+  ['BODY_LIMIT_BYTES', '1024', 'bodyLimitBytes', 1024],
+  ['BODY_LIMIT_BYTES', '67108864', 'bodyLimitBytes', 67_108_864],
+  ['DELIVERY_CONCURRENCY', '1', 'deliveryConcurrency', 1],
+  ['DELIVERY_CONCURRENCY', '10000', 'deliveryConcurrency', 10_000],
+  ['DELIVERY_TIMEOUT_MS', '100', 'deliveryTimeoutMs', 100],
+  ['DELIVERY_TIMEOUT_MS', '600000', 'deliveryTimeoutMs', 600_000],
+  ['RETRY_HORIZON_HOURS', '1', 'retryHorizonMs', 3_600_000],
+  ['RETRY_HORIZON_HOURS', '8760', 'retryHorizonMs', 8760 * 3_600_000],
+  ['SHUTDOWN_DELAY_MS', '0', 'shutdownDelayMs', 0],
+  ['SHUTDOWN_DELAY_MS', '600000', 'shutdownDelayMs', 600_000],
+  ['SHUTDOWN_GRACE_MS', '0', 'shutdownGraceMs', 0],
+  ['SHUTDOWN_GRACE_MS', '600000', 'shutdownGraceMs', 600_000],
+  ['LOG_LEVEL', 'error', 'logLevel', 'error'],
+  ['LOG_LEVEL', 'warn', 'logLevel', 'warn'],
+  ['LOG_LEVEL', 'debug', 'logLevel', 'debug'],
+  ['LOG_FORMAT', 'json', 'logFormat', 'json'],
+  ['LOG_FORMAT', 'pretty', 'logFormat', 'pretty'],
+])('%s may be "%s"', (name, value, setting, read) => {
+  expect(readSettings({ [name]: value })[setting]).toEqual(read);
+});
+
+/** What no number may look like, beside what is out of its bounds. */
+const NO_NUMBERS = [
+  '-1',
+  '1.5',
+  '1e3',
+  ' 8080',
+  '8080 ',
+  '8 080',
+  '0x10',
+  '+5',
+  '8_080',
+  'many',
+  'NaN',
+  'Infinity',
+  '٣',
+];
+
+test.each<[name: string, min: number, max: number]>([
+  ['PORT', 0, 65_535],
+  ['BODY_LIMIT_BYTES', 1_024, 67_108_864],
+  ['DELIVERY_CONCURRENCY', 1, 10_000],
+  ['DELIVERY_TIMEOUT_MS', 100, 600_000],
+  ['RETRY_HORIZON_HOURS', 1, 8_760],
+  ['SHUTDOWN_DELAY_MS', 0, 600_000],
+  ['SHUTDOWN_GRACE_MS', 0, 600_000],
+])('%s is a whole number from %i to %i and nothing else', (name, min, max) => {
+  const wrong = [...NO_NUMBERS, String(min - 1), String(max + 1), `${max}0000000000000000`];
+  expect(wrong.map((value) => faultsOf({ [name]: value }))).toEqual(
+    wrong.map((value) => [`${name}: "${value}" is not understood; accepted is a whole number from ${min} to ${max}`]),
+  );
+});
+
+const PROXIES =
+  'accepted are none, a number of proxies, or a list of addresses, CIDRs, loopback, linklocal, uniquelocal';
+const LEVELS = 'accepted are error, warn, info, debug';
+const FORMATS = 'accepted are auto, json, pretty';
+
+test.each<[name: string, value: string, accepted: string]>([
+  ...[
+    '0',
+    '00',
+    '01',
+    '-1',
+    '1.5',
+    '1000',
+    'true',
+    'false',
+    'all',
+    ' ',
+    'Loopback',
+    'loopback;linklocal',
+    '10.0.0',
+    '10.0.0.256',
+  ].map((value): [string, string, string] => ['TRUST_PROXY', value, PROXIES]),
+  ...[
+    '10.0.0.0/33',
+    '10.0.0.0/',
+    '10.0.0.0/-1',
+    '10.0.0.0/8/8',
+    '::1/129',
+    '/8',
+    'proxy.example',
+    'loopback,',
+    '1,10.0.0.1',
+  ].map((value): [string, string, string] => ['TRUST_PROXY', value, PROXIES]),
+  ['LOG_LEVEL', 'INFO', LEVELS],
+  ['LOG_LEVEL', 'silly', LEVELS],
+  ['LOG_LEVEL', ' info', LEVELS],
+  ['LOG_FORMAT', 'text', FORMATS],
+  ['LOG_FORMAT', 'Json', FORMATS],
+])('%s may not be "%s"', (name, value, accepted) => {
+  expect(faultsOf({ [name]: value })).toEqual([`${name}: "${value}" is not understood; ${accepted}`]);
+});
+
+test.each(Object.keys(DEFAULTS))('%s that is set to nothing is refused, not taken for its default', (name) => {
+  expect(faultsOf({ [name]: '' })).toEqual([
+    expect.stringMatching(new RegExp(`^${name}: it is set to nothing; accepted (is|are) .+`)),
+  ]);
+});
+
+test.each(['bridge.db', 'sqlite:', 'SQLITE:bridge.db', ' sqlite:bridge.db', 'mysql://me:hunter2secret@db/bridge'])(
+  'DATABASE_URL may not be "%s", and its value is not repeated',
+  (value) => {
+    const faults = faultsOf({ DATABASE_URL: value });
+    expect(faults).toEqual([
+      expect.stringMatching(/^DATABASE_URL: its value is not understood; accepted (is|are) sqlite:/),
+    ]);
+    expect(faults.join()).not.toContain('hunter2');
+  },
+);
+
+test('every problem is told at once, one a line, with name, fault and what is accepted', () => {
+  const env = {
+    PORT: '80a',
+    DELIVERY_CONCURRENCY: '0',
+    LOG_LEVEL: 'loud',
+    HOST: '',
+    DATABASE_URL: 'oracle:hunter2secret',
+  };
+  expect(faultsOf(env)).toEqual([
+    'HOST: it is set to nothing; accepted is a host name or address',
+    'PORT: "80a" is not understood; accepted is a whole number from 0 to 65535',
+    expect.stringMatching(/^DATABASE_URL: its value is not understood; accepted /),
+    'DELIVERY_CONCURRENCY: "0" is not understood; accepted is a whole number from 1 to 10000',
+    'LOG_LEVEL: "loud" is not understood; accepted are error, warn, info, debug',
+  ]);
+});
