@@ -307,6 +307,11 @@ refused('an empty token', account('base_url: https://haptik.example, client_id: 
   'invalid',
   /^accounts\.main\.token: must not be empty$/,
 ]);
+refused(
+  'a token that cannot stand in a header',
+  account('base_url: https://haptik.example, client_id: b, token: ▸"a\\nb"'),
+  ['invalid', /^accounts\.main\.token: must be printable ASCII: it is sent in a header$/],
+);
 refused('an account without URLs', account('client_id: b, token: t').replace('main: {', 'main: ▸{'), [
   'invalid',
   NEEDS_URL,

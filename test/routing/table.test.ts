@@ -210,16 +210,19 @@ routes:
   expect(channels.get('0123')?.verify).toMatchObject({ header: { secret: ['+91', '00'] } });
 });
 
-const secretOf = (env: Readonly<Record<string, string>>, written: string) =>
-  parseRouting(
+function secretOf(env: Readonly<Record<string, string>>, written: string): string | undefined {
+  const { channels } = parseRouting(
     `
-accounts: { main: { base_url: "https://a.example", client_id: a, token: ${written} } }
-channels: { chat: { verify: none } }
+accounts: { main: { base_url: "https://a.example", client_id: a, token: t } }
+channels: { chat: { verify: { header: { name: x-key, secret: ${written} } } } }
 routes: [{ channel: chat, business_id: 1, auth_id: a }]
 `,
     'routing.yaml',
     env,
-  ).accounts.get('main')?.token;
+  );
+  const verify = channels.get('chat')?.verify;
+  return typeof verify === 'object' ? verify.header?.secret[0] : undefined;
+}
 
 test.each([
   ['without quotes', `\${SECRET}`, 'abc'],
