@@ -1,0 +1,87 @@
+import { exec } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, test } from '@jest/globals';
+import { CREDENTIALS } from '../support/bridge.ts';
+import { temporaryFolder, until } from '../support/fixtures.ts';
+import { ROOT, runCli } from '../support/process.ts';
+
+const shell = promisify(exec);
+
+test('demo: the commands that it prints do what they say, and each message shows its way', async () => {
+  const program = runCli(['demo'], { cwd: await temporaryFolder() });
+  await program.printed(/Ctrl-C stops/);
+  const commands = program.output().match(/^ {2}curl .*$/gm) ?? [];
+  expect(commands).toHaveLength(5);
+  const [form = '', json = '', signed = '', look = '', outage = ''] = commands;
+  expect((await shell(form)).stdout).toMatch(/^HTTP\/1\.1 303 .*location: https:\/\/www\.example\.com\/thanks/is);
+  expect((await shell(json)).stdout).toMatch(/^HTTP\/1\.1 202 .*"status":"accepted"/s);
+  expect((await shell(json)).stdout).toMatch(/^HTTP\/1\.1 200 .*"status":"duplicate"/s);
+  expect((await shell(signed)).stdout).toMatch(/^HTTP\/1\.1 202 .*"status":"accepted"/s);
+  await until('all three are at Haptik', () => (program.output().match(/ delivered /g) ?? []).length === 3);
+  const { items } = JSON.parse((await shell(look)).stdout) as { items: { message_id: number; business_id: number }[] };
+  expect(items.map(({ business_id }) => business_id).sort()).toEqual([343, 351, 412]);
+  for (const { message_id } of items) expect(program.output()).toContain(`message_id=${message_id}`);
+  expect(program.output()).toMatch(/ accepted .*channel=contact-form .*route=routes\[3\] .*business_id=412/);
+  expect((await shell(outage)).stdout).toContain('"count":3');
+  program.child.kill('SIGINT');
+  expect(await program.ended()).toBe(0);
+});
+
+test('simulate: prints what to put into a routing file, and answers', async () => {
+  const program = runCli(['simulate', '--port', '0', '--token', 'sesame'], { cwd: await temporaryFolder() });
+  const [, url] = await program.printed(/base_url: (\S+)/);
+  await program.printed(/token: sesame/);
+  const answer = await fetch(`${url}/v1.0/user/`, {
+    method: 'POST',
+    headers: { authorization: 'Bearer sesame', 'client-id': 'demo-client' },
+    body: '{"auth_id":"u1"}',
+  });
+  expect(answer.status).toBe(200);
+  program.child.kill('SIGTERM');
+  expect(await program.ended()).toBe(0);
+});
+
+test('check: shows what a good file says on one screen', async () => {
+  const env = {
+    HAPTIK_BASE_URL: 'https://h.example',
+    HAPTIK_CLIENT_ID: 'c',
+    HAPTIK_TOKEN: CREDENTIALS.token,
+    APP_KEY: 'k',
+    CRM_SECRET: 's',
+  };
+  const program = runCli(['check', join(ROOT, 'routing.example.yaml')], { cwd: await temporaryFolder(), env });
+  expect(await program.ended()).toBe(0);
+  expect(program.output()).toMatch(/routing\.example\.yaml is fine/);
+  expect(program.output()).toMatch(/POST \/webhooks\/contact-form\s+form, not verified/);
+  expect(program.output()).toMatch(/POST \/webhooks\/crm\s+generic, verified by hmac/);
+  expect(program.output()).toMatch(/crm \(text\) → main, business_id 351/);
+  expect(program.output().split('\n').length).toBeLessThan(25);
+  expect(program.output()).not.toContain(CREDENTIALS.token);
+});
+
+test('check: names every problem of a bad one by file, line and column, and ends with 78', async () => {
+  const cwd = await temporaryFolder();
+  await writeFile(
+    join(cwd, 'my.yaml'),
+    'accounts:\n  main: {}\nchanels: {}\nroutes:\n  - channel: x\n    business_id: a\n',
+  );
+  const program = runCli(['check', 'my.yaml'], { cwd });
+  expect(await program.ended()).toBe(78);
+  const lines = program.output().trim().split('\n');
+  expect(lines.every((line) => /^my\.yaml:\d+:\d+: /.test(line))).toBe(true);
+  expect(program.output()).toMatch(
+    /^my\.yaml:3:1: chanels: unknown key; accepted are accounts, channels, routes, senders$/m,
+  );
+  expect(program.output()).toMatch(/^my\.yaml:6:18: routes\[0\]\.business_id: /m);
+});
+
+test('an unknown command or option is refused with the help', async () => {
+  const cwd = await temporaryFolder();
+  for (const args of [['srve'], ['demo', '--port', 'x'], ['serve', '--fast']]) {
+    const program = runCli(args, { cwd });
+    expect(await program.ended()).toBe(1);
+    expect(program.output()).toMatch(/error: .*\n\nUsage: haptik-bridge/s);
+  }
+});

@@ -1,0 +1,154 @@
+import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { CREDENTIALS, startSimulator } from '../support/bridge.ts';
+import { onTestEnd, temporaryFolder, until } from '../support/fixtures.ts';
+import { type Program, runCli } from '../support/process.ts';
+
+let cwd: string;
+
+beforeEach(async () => {
+  cwd = await temporaryFolder();
+});
+
+/** Ten lines, as the README has it. */
+const routing = (url: string) => `
+accounts:
+  main: { base_url: ${url}, client_id: ${CREDENTIALS.clientId}, token: ${'$'}{HAPTIK_TOKEN} }
+channels:
+  chat: { verify: none }
+routes:
+  - channel: chat
+    business_id: 343
+    auth_id: "{{ sender | alnum }}"
+`;
+
+const ENV = { HOST: '127.0.0.1', PORT: '0', LOG_FORMAT: 'json', HAPTIK_TOKEN: CREDENTIALS.token };
+
+async function serve(env: Readonly<Record<string, string>> = {}): Promise<{ program: Program; url: string }> {
+  const program = runCli(['serve'], { cwd, env: { ...ENV, ...env } });
+  const [, url = ''] = await program.printed(/"url":"([^"]+)"/);
+  return { program, url };
+}
+
+const post = (url: string, body: object) =>
+  fetch(`${url}/webhooks/chat`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+
+describe('serve', () => {
+  test('with a ten-line routing file brings a message to Haptik, and stops by a signal with 0', async () => {
+    const { simulator, url: haptik } = await startSimulator();
+    await writeFile(join(cwd, 'routing.yaml'), routing(haptik));
+    const { program, url } = await serve();
+    expect((await post(url, { sender: 'u1', text: 'Hello' })).status).toBe(202);
+    await until('it is delivered', () => simulator.messages.length === 1);
+    program.child.kill('SIGTERM');
+    expect(await program.ended()).toBe(0);
+    expect(program.output()).toMatch(/"message":"stopped"/);
+    expect(program.output()).not.toMatch(/Hello|test-token/);
+  });
+
+  test('reads .env of the working directory, below the environment', async () => {
+    await writeFile(join(cwd, 'routing.yaml'), routing('http://127.0.0.1:9'));
+    await writeFile(join(cwd, '.env'), 'LOG_LEVEL=nonsense\nHAPTIK_TOKEN=from-file\n');
+    const refused = runCli(['serve'], { cwd, env: { PORT: '0' } });
+    expect(await refused.ended()).toBe(78);
+    expect(refused.output()).toMatch(
+      /^LOG_LEVEL: "nonsense" is not understood; accepted are error, warn, info, debug$/m,
+    );
+    const { program } = await serve({ LOG_LEVEL: 'info' });
+    program.child.kill('SIGINT');
+    expect(await program.ended()).toBe(0);
+  });
+
+  test('while it stops is not ready, finishes what it is doing, and takes what still comes for the announced delay', async () => {
+    const { simulator, url: haptik } = await startSimulator();
+    simulator.addFault({ count: 1, delay_ms: 300, path: 'message' });
+    await writeFile(join(cwd, 'routing.yaml'), routing(haptik));
+    const { program, url } = await serve({ SHUTDOWN_DELAY_MS: '400' });
+    await post(url, { sender: 'u1', text: 'slow' });
+    program.child.kill('SIGTERM');
+    await program.printed(/"message":"stopping"/);
+    expect((await fetch(`${url}/readyz`)).status).toBe(503);
+    expect((await fetch(`${url}/livez`)).status).toBe(200);
+    expect((await post(url, { sender: 'u2', text: 'late' })).status).toBe(202);
+    expect(await program.ended()).toBe(0);
+    expect(simulator.messages.map(({ message_body }) => message_body).sort()).toEqual(['late', 'slow']);
+  });
+
+  test('stops at once at a second signal, and nothing that it accepted is lost', async () => {
+    const { simulator, url: haptik } = await startSimulator();
+    simulator.addFault({ count: 1, action: 'hang', path: 'message' });
+    await writeFile(join(cwd, 'routing.yaml'), routing(haptik));
+    const { program, url } = await serve();
+    await post(url, { sender: 'u1', text: 'hangs' });
+    program.child.kill('SIGTERM');
+    await program.printed(/"message":"stopping"/);
+    program.child.kill('SIGTERM');
+    expect(await program.ended()).toBe(0);
+    await serve();
+    await until('it is delivered', () => simulator.messages.length === 1);
+  });
+});
+
+describe('a start that cannot be', () => {
+  test('with wrong settings names each of them, one a line, and ends with 78', async () => {
+    const program = runCli(['serve'], {
+      cwd,
+      env: { PORT: '80a', DELIVERY_CONCURRENCY: '0', LOG_FORMAT: '', TRUST_PROXY: 'yes' },
+    });
+    expect(await program.ended()).toBe(78);
+    expect(program.output().trim().split('\n')).toEqual([
+      expect.stringMatching(/^PORT: "80a" is not understood; accepted is a whole number from 0 to 65535$/),
+      expect.stringMatching(/^TRUST_PROXY: "yes" is not understood; accepted are none, a number of proxies/),
+      expect.stringMatching(/^DELIVERY_CONCURRENCY: "0" is not understood; accepted is a whole number from 1/),
+      expect.stringMatching(/^LOG_FORMAT: it is set to nothing; accepted are auto, json, pretty$/),
+    ]);
+  });
+
+  test('without a routing file says how to get one, and ends with 78', async () => {
+    const program = runCli(['serve'], { cwd, env: ENV });
+    expect(await program.ended()).toBe(78);
+    expect(program.output()).toMatch(/^routing\.yaml:1:1: there is no such file; copy routing\.example\.yaml/);
+  });
+
+  test('with a broken routing file says where, and ends with 78', async () => {
+    await writeFile(join(cwd, 'routing.yaml'), routing('http://127.0.0.1:9').replace('business_id', 'busines_id'));
+    const program = runCli(['serve'], { cwd, env: ENV });
+    expect(await program.ended()).toBe(78);
+    expect(program.output()).toMatch(
+      /^routing\.yaml:8:5: routes\[0\]\.busines_id: unknown key; accepted are .*business_id/m,
+    );
+  });
+
+  test('on a port that is in use says so, and ends with 75', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    onTestEnd(() => server.close());
+    await until('the port is taken', () => server.listening);
+    const address = server.address();
+    const port = String(typeof address === 'object' ? address?.port : '');
+    await writeFile(join(cwd, 'routing.yaml'), routing('http://127.0.0.1:9'));
+    const program = runCli(['serve'], { cwd, env: { ...ENV, PORT: port } });
+    expect(await program.ended()).toBe(75);
+    expect(program.output()).toContain(`port ${port} on 127.0.0.1 is in use; stop what uses it, or set another PORT.`);
+  });
+
+  test('on a database file that another process has says which, and ends with 75', async () => {
+    await writeFile(join(cwd, 'routing.yaml'), routing('http://127.0.0.1:9'));
+    await serve();
+    const second = runCli(['serve'], { cwd, env: ENV });
+    expect(await second.ended()).toBe(75);
+    expect(second.output()).toMatch(/^data\/bridge\.db is in use by another process/m);
+  });
+
+  test('on a database that it does not support yet says what is accepted', async () => {
+    const program = runCli(['serve'], { cwd, env: { ...ENV, DATABASE_URL: 'mysql://root:hunter2@db/x' } });
+    expect(await program.ended()).toBe(78);
+    expect(program.output()).toMatch(/^DATABASE_URL: its value is not understood; accepted is sqlite:/);
+    expect(program.output()).not.toContain('hunter2');
+  });
+});
