@@ -35,6 +35,13 @@ export async function run(argv: readonly string[], env: Environment): Promise<vo
     .argument('[file]', 'the routing file; ROUTING_FILE where left out')
     .action(async (file) => (await import('./check.ts')).check(file, env));
 
+  program
+    .command('schema')
+    .description('print the JSON Schema of the routing file, for editors')
+    .action(async () => {
+      process.stdout.write((await import('./schema.ts')).routingSchema());
+    });
+
   try {
     await program.parseAsync(argv);
   } catch (error) {

@@ -3,6 +3,16 @@ import type { Delivery, UserProfile } from '../message.ts';
 
 /** Haptik's REST API, as its documentation states it: what is sent, and what is understood of the answers. */
 
+/** Where and as whom Haptik is called. */
+export interface HaptikAccount {
+  readonly name: string;
+  readonly messageUrl: URL;
+  /** Undefined where unknown users are not to be registered. */
+  readonly userUrl: URL | undefined;
+  readonly clientId: string;
+  readonly token: string;
+}
+
 /** "Log a message": standard messages are type 0. */
 const STANDARD_MESSAGE = 0;
 

@@ -4,7 +4,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import type { Socket } from 'node:net';
 import type fetch from 'node-fetch';
 import { messageOf, propertyOf } from '../fault.ts';
-import type { Account } from '../routing/table.ts';
+import type { HaptikAccount } from './api.ts';
 
 /** How one call ended: with an answer, or with none. */
 export type Answer =
@@ -12,7 +12,7 @@ export type Answer =
   /** `isWritten`: bytes of the request may have reached the far end. In doubt it is true. */
   | { readonly isWritten: boolean; readonly detail: string };
 
-export type Post = (account: Account, url: URL, body: object, signal: AbortSignal) => Promise<Answer>;
+export type Post = (account: HaptikAccount, url: URL, body: object, signal: AbortSignal) => Promise<Answer>;
 
 export interface ClientOptions {
   readonly fetch: typeof fetch;

@@ -1,12 +1,11 @@
 import type { Clock } from '../clock.ts';
 import type { Delivery, Outcome } from '../message.ts';
-import type { Account } from '../routing/table.ts';
-import { loggedMessage, logMessageRequest, userRequest } from './api.ts';
+import { type HaptikAccount, loggedMessage, logMessageRequest, userRequest } from './api.ts';
 import type { Answer, Post } from './client.ts';
 
 export interface DeliverOptions {
   readonly post: Post;
-  readonly account: (name: string) => Account | undefined;
+  readonly account: (name: string) => HaptikAccount | undefined;
   readonly clock: Pick<Clock, 'now'>;
 }
 
@@ -23,7 +22,7 @@ type Registration = { readonly kind: 'registered' } | Exclude<Outcome, { kind: '
 export function createDeliver({ post, account, clock }: DeliverOptions) {
   const registrations = new Map<string, Promise<Registration>>();
 
-  const register = (to: Account, url: URL, delivery: Delivery, signal: AbortSignal): Promise<Registration> => {
+  const register = (to: HaptikAccount, url: URL, delivery: Delivery, signal: AbortSignal): Promise<Registration> => {
     const key = JSON.stringify([to.name, delivery.authId]);
     const running = registrations.get(key);
     if (running) return running;

@@ -11,7 +11,6 @@ const ACCOUNT = {
   userUrl: undefined,
   clientId: 'client',
   token: 'token',
-  maxConcurrency: undefined,
 };
 
 async function listen(server: Server | TcpServer): Promise<URL> {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
+import type { HaptikAccount } from '../../src/haptik/api.ts';
 import type { Answer, Post } from '../../src/haptik/client.ts';
 import { createDeliver } from '../../src/haptik/deliver.ts';
-import type { Account } from '../../src/routing/table.ts';
 import { ManualClock } from '../support/fixtures.ts';
 
 const DELIVERY = {
@@ -20,7 +20,7 @@ const LOGGED = answer(200, '{"message_id":1411200492,"created_at":"2018-10-04T12
 const FORBIDDEN = answer(403, '{"error_message":"user is not registered"}');
 
 /** Delivers to a far end that answers one after the other; the last answer stays. */
-function deliverTo(answers: readonly Answer[], more: Partial<Account> = {}) {
+function deliverTo(answers: readonly Answer[], more: Partial<HaptikAccount> = {}) {
   const calls: { readonly url: string; readonly body: object }[] = [];
   const post: Post = async (_account, url, body) => {
     calls.push({ url: url.href, body });
@@ -28,13 +28,12 @@ function deliverTo(answers: readonly Answer[], more: Partial<Account> = {}) {
     if (found === undefined) throw new Error('no answer');
     return found;
   };
-  const account: Account = {
+  const account: HaptikAccount = {
     name: 'main',
     messageUrl: new URL(MESSAGE),
     userUrl: new URL(USER),
     clientId: 'c',
     token: 't',
-    maxConcurrency: undefined,
     ...more,
   };
   const deliver = createDeliver({
@@ -150,7 +149,6 @@ describe('a user whom Haptik does not know', () => {
       userUrl: new URL(USER),
       clientId: 'c',
       token: 't',
-      maxConcurrency: undefined,
     };
     const deliver = createDeliver({ post, account: () => account, clock: new ManualClock() });
     const outcomes = await Promise.all(

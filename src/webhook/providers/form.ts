@@ -98,15 +98,14 @@ function isFilled(value: Json | undefined): boolean {
   return value !== undefined && value !== null && value !== '';
 }
 
-/** A page that the browser is about to show gets a page; a script gets JSON. */
+/** A browser that posts a form shows what it gets, so it gets a page; JSON is only sent by scripts, and answered so. */
 function replyForm(
   receipts: readonly Receipt[],
   isBatch: boolean,
   channel: Channel,
   headers: IncomingHttpHeaders,
 ): Reply {
-  const isScript = /json/.test(headers['content-type'] ?? '') || headers['sec-fetch-mode'] === 'cors';
-  if (isScript) return replyJson(receipts, isBatch);
+  if (/json/i.test(headers['content-type'] ?? '')) return replyJson(receipts, isBatch);
   if (channel.redirect !== undefined) return { status: 303, headers: { Location: channel.redirect } };
   return /\btext\/html\b/.test(headers.accept ?? '') ? { status: 200, body: THANKS } : replyJson(receipts, isBatch);
 }

@@ -1,0 +1,184 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { parse } from 'yaml';
+import { parseRouting } from '../src/routing/load.ts';
+import { DEFAULTS } from '../src/settings.ts';
+import { CHAT, startTestBridge } from './support/bridge.ts';
+import { temporaryFolder } from './support/fixtures.ts';
+import { ROOT, runCli } from './support/process.ts';
+
+const read = (name: string) => readFileSync(join(ROOT, name), 'utf8');
+const readme = read('README.md');
+const SECRETS = {
+  HAPTIK_BASE_URL: 'https://h.example',
+  HAPTIK_CLIENT_ID: 'c',
+  HAPTIK_TOKEN: 't',
+  APP_KEY: 'k',
+  CRM_SECRET: 's',
+  CHAT_KEY: 'k',
+};
+
+describe('the README', () => {
+  test('lists every setting with its default, and no other', () => {
+    const section = readme.slice(readme.indexOf('## Settings'), readme.indexOf('Exit codes'));
+    const rows = [...section.matchAll(/^\| (`[^|]+) \| ([^|]+) \|/gm)].flatMap(([, names = '', defaults = '']) => {
+      const values = [...defaults.matchAll(/`([^`]+)`/g)].map(([, value]) => value);
+      return [...names.matchAll(/`([^`]+)`/g)].map(([, name], index) => [name, values[index]]);
+    });
+    expect(Object.fromEntries(rows)).toEqual(DEFAULTS);
+  });
+
+  test('shows a routing file that is complete and right', () => {
+    const example = /```yaml\n(.*?)```/s.exec(readme)?.[1] ?? '';
+    expect(parseRouting(example, 'README.md', SECRETS).channels.size).toBe(1);
+  });
+
+  test('names every command of the program, and no other', async () => {
+    const program = runCli(['--help'], { cwd: await temporaryFolder() });
+    expect(await program.ended()).toBe(0);
+    const offered = [...program.output().matchAll(/^ {2}(\w+)(?: \[| {2,})/gm)].map(([, name]) => name);
+    const documented = [...readme.matchAll(/^\| `haptik-bridge (\w+)/gm)].map(([, name]) => name);
+    expect(documented.sort()).toEqual(offered.filter((name) => name !== 'help').sort());
+  });
+
+  test('names npm scripts that there are', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+    const named = [...readme.matchAll(/npm (?:run )?(start|test|demo|dev|format|jest|bench)\b/g)].map(
+      ([, name = '']) => name,
+    );
+    expect(named.length).toBeGreaterThan(5);
+    for (const name of named) expect(Object.keys(scripts)).toContain(name);
+  });
+
+  test('links to files that there are', () => {
+    for (const name of ['README.md', 'docs/design.md']) {
+      for (const [, target = ''] of read(name).matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
+        expect(() => readFileSync(join(ROOT, name, '..', target))).not.toThrow();
+      }
+    }
+  });
+});
+
+describe('the example routing file', () => {
+  test('is accepted', () => {
+    const table = parseRouting(read('routing.example.yaml'), 'routing.example.yaml', SECRETS);
+    expect([...table.channels.keys()]).toEqual(['contact-form', 'app', 'crm']);
+  });
+
+  test('and its schema are what the program says', async () => {
+    const program = runCli(['schema'], { cwd: await temporaryFolder() });
+    expect(await program.ended()).toBe(0);
+    expect(read('routing.schema.json')).toBe(program.output());
+    const validate = new Ajv2020({ strict: false }).compile(JSON.parse(program.output()));
+    const example: unknown = parse(read('routing.example.yaml').replace(/\$\{(\w+)\}/g, 'x'));
+    expect(validate(example) || validate.errors).toBe(true);
+    expect(validate({ accounts: {}, channels: { a: { verify: 'none', tyop: 1 } }, routes: [] })).toBe(false);
+  });
+});
+
+interface Operation {
+  readonly responses: Record<
+    string,
+    { $ref?: string; content?: Record<string, { schema: object }>; headers?: Record<string, { required?: boolean }> }
+  >;
+}
+
+describe('openapi.yaml', () => {
+  const document = parse(read('openapi.yaml')) as {
+    paths: Record<string, Record<string, Operation>>;
+    components: { responses: Operation['responses'] };
+  };
+  const ajv = new Ajv2020({ strict: false, validateFormats: false });
+  ajv.addSchema(document, 'openapi');
+
+  /** The response as documented; fails where it is not. */
+  function documented(path: string, method: string, status: number) {
+    const response = document.paths[path]?.[method]?.responses[status];
+    if (response === undefined) throw new Error(`${method} ${path} → ${status} is not documented`);
+    const name = response.$ref?.split('/').at(-1);
+    return name === undefined ? response : document.components.responses[name];
+  }
+
+  const routing = `${CHAT}
+  - { channel: form, business_id: 1, auth_id: x }
+`.replace(
+    'routes:',
+    '  form: { provider: form, verify: none, rate_limit: 2, allowed_origins: ["https://a.example"], redirect: "https://a.example/ok" }\n  page: { provider: form, verify: none }\n  shut: { verify: { header: { name: x-key, secret: s } } }\nroutes:',
+  );
+  const json = { 'content-type': 'application/json' };
+  const form = { 'content-type': 'application/x-www-form-urlencoded' };
+  const origin = { origin: 'https://evil.example' };
+  const good = '{"sender":"u","text":"t","id":"1"}';
+
+  test.each<[string, string, number, { headers?: object; body?: string; path?: string }]>([
+    ['post', '/webhooks/chat', 202, { headers: json, body: good }],
+    ['post', '/webhooks/chat', 200, { headers: json, body: '{"messages":[{"sender":"u","text":"t","id":"1"}]}' }],
+    ['post', '/webhooks/chat', 202, { headers: json, body: '{"messages":[{"sender":"u","text":"t"}]}' }],
+    ['post', '/webhooks/page', 200, { headers: { ...form, accept: 'text/html' }, body: 'email=a&message=b' }],
+    ['post', '/webhooks/form', 303, { headers: form, body: 'email=a&message=b' }],
+    ['post', '/webhooks/chat', 400, { headers: json, body: '{' }],
+    ['post', '/webhooks/shut', 401, { headers: json, body: good }],
+    ['post', '/webhooks/form', 403, { headers: { ...form, ...origin }, body: 'email=a&message=b' }],
+    ['post', '/webhooks/nope', 404, { headers: json, body: good }],
+    ['post', '/webhooks/chat', 413, { headers: json, body: 'x'.repeat(300_000) }],
+    ['post', '/webhooks/chat', 415, { headers: { 'content-type': 'text/plain' }, body: 'x' }],
+    ['post', '/webhooks/chat', 422, { headers: json, body: '{}' }],
+    ['options', '/webhooks/form', 204, { headers: { origin: 'https://a.example' } }],
+    ['options', '/webhooks/form', 403, { headers: origin }],
+    ['options', '/webhooks/nope', 404, {}],
+    ['options', '/webhooks/chat', 405, {}],
+    ['get', '/livez', 200, {}],
+    ['get', '/readyz', 200, {}],
+  ])('%s %s → %i is answered as documented', async (method, path, status, { headers, body }) => {
+    const { bridge } = await startTestBridge({ routing });
+    const send = () =>
+      fetch(bridge.url + path, {
+        method,
+        redirect: 'manual',
+        headers: { ...headers },
+        ...(body !== undefined && { body }),
+      });
+    if (body?.includes('messages') && status === 200) {
+      await fetch(`${bridge.url}/webhooks/chat`, { method: 'post', headers: json, body: good });
+    }
+    await conforms(await send(), path, method, status);
+  });
+
+  test('post → 429 and 503 are answered as documented', async () => {
+    const { bridge } = await startTestBridge({ routing });
+    const send = () =>
+      fetch(`${bridge.url}/webhooks/form`, {
+        method: 'post',
+        headers: form,
+        redirect: 'manual',
+        body: 'email=a&message=b',
+      });
+    await send();
+    await send();
+    await conforms(await send(), '/webhooks/form', 'post', 429);
+    expect(documented('/webhooks/{channel}', 'post', 503)).toEqual(documented('/webhooks/{channel}', 'post', 429));
+    expect(documented('/readyz', 'get', 503)).toBeDefined();
+  });
+
+  async function conforms(answer: Response, path: string, method: string, status: number): Promise<void> {
+    const template = path.replace(/^\/webhooks\/.*/, '/webhooks/{channel}');
+    expect(answer.status).toBe(status);
+    const response = documented(template, method, status);
+    const type = answer.headers.get('content-type')?.split(';')[0];
+    const text = await answer.text();
+    for (const [name, header] of Object.entries(response?.headers ?? {})) {
+      if (header.required) expect(answer.headers.get(name)).not.toBeNull();
+    }
+    if (type === undefined || text === '') {
+      expect(response?.content).toBeUndefined();
+      return;
+    }
+    const schema = response?.content?.[type]?.schema;
+    if (schema === undefined) throw new Error(`${type} is not documented for ${method} ${template} → ${status}`);
+    const value: unknown = type.endsWith('json') ? JSON.parse(text) : text;
+    const validate = ajv.compile(JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"openapi#/')));
+    expect(validate(value) || validate.errors).toBe(true);
+  }
+});
