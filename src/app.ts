@@ -7,6 +7,7 @@ import { type ReceiveOptions, receive } from './webhook/receive.ts';
 
 export interface AppOptions extends ReceiveOptions {
   readonly trustProxy: string | number | false;
+  readonly newRequestId: () => string;
   /** Whether a webhook could be stored right now. */
   readonly isReady: () => Promise<boolean>;
 }
@@ -17,7 +18,7 @@ export function createApp(options: AppOptions): Express {
   app.set('trust proxy', options.trustProxy);
   app.set('query parser', false);
   app.set('etag', false);
-  app.use(identify(options.newId));
+  app.use(identify(options.newRequestId));
   app.use(helmet());
   app.all('/webhooks/:channel', receive(options));
   app.all(
@@ -38,11 +39,11 @@ const REQUEST_ID = /^[\x21-\x7e]{1,200}$/;
 const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/;
 
 /** Keeps the caller's X-Request-Id, else the trace id of its traceparent, else gives a new one; always sends it back. */
-function identify(newId: () => string): RequestHandler {
+function identify(newRequestId: () => string): RequestHandler {
   return (request, response, next) => {
     const given = request.get('x-request-id');
     const trace = TRACEPARENT.exec(request.get('traceparent') ?? '')?.[1];
-    const id = given !== undefined && REQUEST_ID.test(given) ? given : (trace ?? newId());
+    const id = given !== undefined && REQUEST_ID.test(given) ? given : (trace ?? newRequestId());
     response.locals.requestId = id;
     response.set('X-Request-Id', id);
     next();

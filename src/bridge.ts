@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -48,10 +49,9 @@ const CLOSE_IDLE_MS = 20;
  */
 export async function startBridge(settings: Settings, overrides: Partial<Overrides> = {}): Promise<Bridge> {
   const { clock = systemClock, random = Math.random, log = createLog(settings) } = overrides;
-  const newId = () => v7();
 
   const table = await loadRouting(settings.routingFile, settings.env);
-  const store = SqliteStore.open({ file: settings.databaseFile, clock, newId, log });
+  const store = SqliteStore.open({ file: settings.databaseFile, clock, newToken: randomUUID, log });
   const commitMs = store.measureCommit(() => performance.now());
 
   const client = createClient({ fetch: overrides.fetch ?? fetch, timeoutMs: settings.deliveryTimeoutMs });
@@ -63,7 +63,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     retryHorizonMs: settings.retryHorizonMs,
     clock,
     random,
-    newId,
+    newToken: randomUUID,
     log,
   });
 
@@ -75,7 +75,8 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     bodyLimitBytes: settings.bodyLimitBytes,
     trustProxy: settings.trustProxy,
     clock,
-    newId,
+    newId: v7,
+    newRequestId: randomUUID,
     log,
   });
 

@@ -1,5 +1,3 @@
-import { setTimeout as timeout } from 'node:timers/promises';
-
 /** Time, as everything that waits or stamps is given it. */
 export interface Clock {
   /** Milliseconds since the epoch. */
@@ -10,5 +8,15 @@ export interface Clock {
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  sleep: (ms, signal) => timeout(ms, undefined, signal ? { signal } : {}).catch(() => undefined),
+  sleep: (ms, signal) =>
+    new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const wake = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, ms);
+      signal?.addEventListener('abort', wake);
+    }),
 };

@@ -20,7 +20,7 @@ export interface DispatcherOptions {
   readonly retryHorizonMs: number;
   readonly clock: Clock;
   readonly random: () => number;
-  readonly newId: () => string;
+  readonly newToken: () => string;
   readonly log: Log;
 }
 
@@ -36,6 +36,8 @@ const RENEW_MS = 5_000;
 /** The truth, should a wake-up ever be missed. */
 const POLL_MS = 1_000;
 const STORE_RETRY_MS = 1_000;
+/** Without a reason of its own, each abort makes an exception with a stack, which costs more than the wake-up. */
+const WOKEN = 'woken';
 /** Messages delivered under one lease before the conversation goes to the back of the queue. */
 const TURNS = 16;
 
@@ -78,7 +80,7 @@ export class Dispatcher {
   wake(at = 0): void {
     if (at >= this.#wakeAt) return;
     this.#wakeAt = at;
-    this.#nap.abort();
+    this.#nap.abort(WOKEN);
   }
 
   /** Reserves a slot for a message about to be stored, so that it can be leased in the same commit. */
@@ -88,7 +90,7 @@ export class Dispatcher {
     const concurrency = this.#concurrencyOf(account);
     if (!isRunning || lane.isHeld || lane.free(this.#options.clock.now(), concurrency) === 0) return undefined;
     lane.occupy();
-    return { token: this.#options.newId(), leaseMs: LEASE_MS };
+    return { token: this.#options.newToken(), leaseMs: LEASE_MS };
   }
 
   /** Uses an offered slot. */

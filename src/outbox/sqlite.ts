@@ -23,7 +23,7 @@ import {
 interface Options {
   readonly file: string;
   readonly clock: Pick<Clock, 'now'>;
-  readonly newId: () => string;
+  readonly newToken: () => string;
   readonly log: Log;
 }
 
@@ -95,12 +95,13 @@ export class SqliteStore implements Store {
       const jumped =
         due.length < limit ? this.#sql.jumped.all(account, now + LONGEST_DELAY_MS, limit - due.length) : [];
       const claims = [...due, ...jumped].flatMap(({ key, lease }) => {
-        const token = this.#options.newId();
+        const token = this.#options.newToken();
         this.#sql.lease.run(token, now + leaseMs, String(key));
         const claim = this.#head(String(key), account, token, lease !== null);
         if (claim === undefined) this.#mend(String(key));
         return claim ?? [];
       });
+      if (due.length === limit) return { claims, nextDueMs: 0 };
       const next = this.#sql.nextDue.get(account)?.ready_at;
       return { claims, nextDueMs: next === undefined ? undefined : Math.max(0, Number(next) - now) };
     });

@@ -66,7 +66,7 @@ export interface ClaimRequest {
 
 export interface ClaimResult {
   readonly claims: readonly Claim[];
-  /** How long until the account's next conversation is due; undefined when none waits. Zero means: there is more now. */
+  /** How long until the account's next conversation is due, 0 when as many were due as asked for; undefined when none waits. */
   readonly nextDueMs: number | undefined;
 }
 

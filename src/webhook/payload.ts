@@ -22,7 +22,7 @@ const ACCEPTED = ['application/json', 'application/x-www-form-urlencoded', 'mult
  * @throws {UnsupportedContent} for other types or unknown charsets; {Malformed} when the body is not what the type says
  */
 export async function decodePayload(request: VerifiedRequest): Promise<Payload> {
-  const type = mediaType(request.headers['content-type']);
+  const { type } = request;
   switch (type.essence) {
     case 'application/x-www-form-urlencoded':
       return { data: gather(new URLSearchParams(decodeText(request.body, type))), attachments: [] };
@@ -49,18 +49,24 @@ function parseMediaType(header: string): MIMEType | undefined {
   }
 }
 
+const UTF8 = new TextDecoder('utf-8', { fatal: true });
+
 function decodeText(body: Buffer, type: MIMEType): string {
   const charset = type.params.get('charset') ?? 'utf-8';
-  let decoder: TextDecoder;
-  try {
-    decoder = new TextDecoder(charset, { fatal: true });
-  } catch {
-    throw new UnsupportedContent(`The charset ${charset} is not known; send UTF-8.`);
-  }
+  const decoder = decoderOf(charset);
   try {
     return decoder.decode(body);
   } catch {
     throw new Malformed(`The body is not valid ${charset}.`);
+  }
+}
+
+function decoderOf(charset: string): TextDecoder {
+  if (charset.toLowerCase() === 'utf-8') return UTF8;
+  try {
+    return new TextDecoder(charset, { fatal: true });
+  } catch {
+    throw new UnsupportedContent(`The charset ${charset} is not known; send UTF-8.`);
   }
 }
 

@@ -38,9 +38,9 @@ export function receive(options: ReceiveOptions): RequestHandler {
     response.set(provider.cors?.(channel, request.headers) ?? {});
     if (request.method === 'OPTIONS') return void response.status(204).end();
     await limitRate(request, response);
-    mediaType(request.headers['content-type']);
+    const type = mediaType(request.headers['content-type']);
     const body = await readBody(request, options.bodyLimitBytes, budget);
-    const raw: RawRequest = { headers: request.headers, query: queryOf(request), body };
+    const raw: RawRequest = { headers: request.headers, type, query: queryOf(request), body };
     const verified = verify(channel.verify, raw, options.clock.now(), (fault) =>
       options.log.warn('would have been refused: verify.mode is report', { channel: channel.name, fault }),
     );

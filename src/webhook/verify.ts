@@ -1,11 +1,13 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
+import type { MIMEType } from 'node:util';
 import { NotVerified } from '../errors.ts';
 import type { Verify } from '../routing/schema.ts';
 
 /** A request as it came: nothing decoded, nothing trusted. */
 export interface RawRequest {
   readonly headers: IncomingHttpHeaders;
+  readonly type: MIMEType;
   readonly query: URLSearchParams;
   readonly body: Buffer;
 }

@@ -59,6 +59,11 @@ describe('an answer', () => {
     expect(await client()(url)).toMatchObject({ status: 200, text: '' });
   });
 
+  test('whose text does not come is its status when the deadline passes', async () => {
+    const url = await serve((_request, response) => response.writeHead(200).flushHeaders());
+    expect(await client(200)(url)).toEqual({ status: 200, text: '', retryAfter: null });
+  });
+
   test('that breaks off in its body keeps its status', async () => {
     const url = await serve((request, response) => {
       response.writeHead(400, { 'Content-Length': '100' });

@@ -38,9 +38,9 @@ async function start(
   const clock = new ManualClock();
   const { log, lines } = memoryLog();
   let tokens = 0;
-  const newId = () => `token-${tokens++}`;
+  const newToken = () => `token-${tokens++}`;
   const file = options.file ?? join(await temporaryFolder(), 'bridge.db');
-  const store = SqliteStore.open({ file, clock, log, newId });
+  const store = SqliteStore.open({ file, clock, log, newToken });
   onTestEnd(() => store.close());
   const farEnd = new FarEnd();
   const dispatcher = new Dispatcher({
@@ -51,7 +51,7 @@ async function start(
     retryHorizonMs: 24 * HOUR_MS,
     clock,
     random: () => 0.5,
-    newId,
+    newToken,
     log,
     ...options,
   });
@@ -404,7 +404,7 @@ describe('store trouble', () => {
       retryHorizonMs: HOUR_MS,
       clock,
       random: () => 0.5,
-      newId: () => 'x',
+      newToken: () => 'x',
       log: log.log,
     });
     onTestEnd(() => dispatcher.stop(0));
@@ -444,7 +444,7 @@ describe('store trouble', () => {
       retryHorizonMs: HOUR_MS,
       clock,
       random: () => 0.5,
-      newId: () => 'x',
+      newToken: () => 'x',
       log,
     });
     onTestEnd(() => dispatcher.stop(0));

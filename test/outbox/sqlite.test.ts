@@ -13,7 +13,7 @@ let ids = 0;
 async function open(file?: string, clock = new ManualClock()) {
   const path = file ?? join(await temporaryFolder(), 'data', 'bridge.db');
   const { log, lines } = memoryLog();
-  const store = SqliteStore.open({ file: path, clock, log, newId: () => `lease-${ids++}` });
+  const store = SqliteStore.open({ file: path, clock, log, newToken: () => `lease-${ids++}` });
   onTestEnd(() => store.close().catch(() => undefined));
   return { store, clock, lines, path };
 }

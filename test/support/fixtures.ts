@@ -34,9 +34,12 @@ export interface LogLine {
 /** A log that keeps its lines. */
 export function memoryLog(): { readonly log: Log; readonly lines: LogLine[] } {
   const lines: LogLine[] = [];
-  const at = (level: string) => (message: string, fields: object) => lines.push({ level, message, ...fields });
-  const log = { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') };
-  return { log: log as unknown as Log, lines };
+  const at =
+    (level: string) =>
+    (message: string, fields: object = {}) =>
+      lines.push({ level, message, ...fields });
+  const log: Log = { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') };
+  return { log, lines };
 }
 
 /** Resolves when the condition holds; rejects with what it was about after `timeoutMs`. */
