@@ -1,5 +1,5 @@
 import { MIMEType } from 'node:util';
-import busboy from 'busboy';
+import type { Busboy } from 'busboy';
 import { Malformed, UnsupportedContent } from '../errors.ts';
 import { messageOf } from '../fault.ts';
 import type { Attachment, Json } from '../message.ts';
@@ -126,13 +126,15 @@ function gather(entries: Iterable<readonly [string, string]>): Payload['data'] {
 }
 
 /** Text parts become fields; of files only name, type and size are kept, their bytes are counted and dropped. */
-function decodeMultipart(request: VerifiedRequest): Promise<Payload> {
+async function decodeMultipart(request: VerifiedRequest): Promise<Payload> {
+  // Most bridges never see one, and need not hold what reads it.
+  const { default: busboy } = await import('busboy');
   return new Promise((resolve, reject) => {
     const entries: [string, string][] = [];
     const attachments: Attachment[] = [];
     const malformed = (cause: unknown) =>
       reject(new Malformed(`The body is not valid multipart/form-data: ${messageOf(cause)}.`));
-    let parser: busboy.Busboy;
+    let parser: Busboy;
     try {
       parser = busboy({
         headers: request.headers,
