@@ -22,7 +22,17 @@ const noDelivery = { offer: () => undefined, take: () => {}, withdraw: () => {},
 createApp({
   table: () => table,
   accept: DATABASE
-    ? acceptWith(SqliteStore.open({ file: DATABASE, clock, newToken: randomUUID, log }), noDelivery)
+    ? acceptWith(
+        SqliteStore.open({
+          file: DATABASE,
+          clock,
+          newToken: randomUUID,
+          log,
+          maxBacklog: 1_000_000_000,
+          eraseAtOnce: false,
+        }),
+        noDelivery,
+      )
     : answerOnly,
   isReady: async () => true,
   bodyLimitBytes: 262_144,

@@ -12,6 +12,7 @@ import { createDeliver } from './haptik/deliver.ts';
 import { createLog, type Log } from './log.ts';
 import { acceptWith } from './outbox/accept.ts';
 import { Dispatcher } from './outbox/dispatcher.ts';
+import { retain } from './outbox/retention.ts';
 import { SqliteStore } from './outbox/sqlite.ts';
 import { loadRouting } from './routing/load.ts';
 import type { Settings } from './settings.ts';
@@ -51,7 +52,14 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   const { clock = systemClock, random = Math.random, log = createLog(settings) } = overrides;
 
   const table = await loadRouting(settings.routingFile, settings.env);
-  const store = SqliteStore.open({ file: settings.databaseFile, clock, newToken: randomUUID, log });
+  const store = SqliteStore.open({
+    file: settings.databaseFile,
+    maxBacklog: settings.maxBacklog,
+    eraseAtOnce: settings.retainContentMs === 0,
+    clock,
+    newToken: randomUUID,
+    log,
+  });
   const commitMs = store.measureCommit(() => performance.now());
 
   const client = createClient({ fetch: overrides.fetch ?? fetch, timeoutMs: settings.deliveryTimeoutMs });
@@ -94,6 +102,9 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     throw error;
   }
   dispatcher.start();
+  const ending = new AbortController();
+  const { retainContentMs: contentMs, retainMs: rowsMs } = settings;
+  const retention = retain({ store, contentMs, rowsMs, clock, log }, ending.signal);
   const url = urlOf(server, settings.host);
   log.info('ready', {
     url,
@@ -111,6 +122,8 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     await closeServer(server, settings.shutdownGraceMs);
     await dispatcher.stop(Math.max(0, graceEnds - clock.now()));
     client.close();
+    ending.abort();
+    await retention;
     await store.close();
     log.info('stopped');
   };

@@ -32,6 +32,9 @@ export const DEFAULTS = {
   DELIVERY_CONCURRENCY: '64',
   DELIVERY_TIMEOUT_MS: '10000',
   RETRY_HORIZON_HOURS: '24',
+  MAX_BACKLOG: '1000000',
+  RETAIN_CONTENT_HOURS: '24',
+  RETAIN_DAYS: '30',
   SHUTDOWN_DELAY_MS: '0',
   SHUTDOWN_GRACE_MS: '25000',
   LOG_LEVEL: 'info',
@@ -56,6 +59,10 @@ const schema = z.object({
   DELIVERY_CONCURRENCY: wholeNumber(1, 10_000),
   DELIVERY_TIMEOUT_MS: wholeNumber(100, 600_000),
   RETRY_HORIZON_HOURS: wholeNumber(1, 8_760),
+  MAX_BACKLOG: wholeNumber(1, 1_000_000_000),
+  RETAIN_CONTENT_HOURS: wholeNumber(0, 87_600),
+  // Senders repeat for up to a week, and a repeat is only recognised while the first one is remembered.
+  RETAIN_DAYS: wholeNumber(8, 3_650),
   SHUTDOWN_DELAY_MS: wholeNumber(0, 600_000),
   SHUTDOWN_GRACE_MS: wholeNumber(0, 600_000),
   LOG_LEVEL: oneOf('error', 'warn', 'info', 'debug'),
@@ -87,6 +94,9 @@ export interface Settings {
   readonly deliveryConcurrency: number;
   readonly deliveryTimeoutMs: number;
   readonly retryHorizonMs: number;
+  readonly maxBacklog: number;
+  readonly retainContentMs: number;
+  readonly retainMs: number;
   readonly shutdownDelayMs: number;
   readonly shutdownGraceMs: number;
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
@@ -129,6 +139,9 @@ export function readSettings(env: Environment): Settings {
     deliveryConcurrency: values.DELIVERY_CONCURRENCY,
     deliveryTimeoutMs: values.DELIVERY_TIMEOUT_MS,
     retryHorizonMs: values.RETRY_HORIZON_HOURS * HOUR_MS,
+    maxBacklog: values.MAX_BACKLOG,
+    retainContentMs: values.RETAIN_CONTENT_HOURS * HOUR_MS,
+    retainMs: values.RETAIN_DAYS * 24 * HOUR_MS,
     shutdownDelayMs: values.SHUTDOWN_DELAY_MS,
     shutdownGraceMs: values.SHUTDOWN_GRACE_MS,
     logLevel: values.LOG_LEVEL,

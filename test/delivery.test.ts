@@ -114,3 +114,19 @@ test('what is stored while Haptik is down arrives in order once it is back', asy
   await until('all are delivered', () => simulator.messages.length >= 3);
   expect(byConversation(simulator.messages).get('u')).toEqual([0, 1, 2]);
 });
+
+test('a backlog that is full is answered 503 with Retry-After, and taken again once it shrinks', async () => {
+  const { simulator, request } = await startTestBridge({
+    routing: CHAT,
+    env: { MAX_BACKLOG: '2' },
+    overrides: { random: () => 0.01 },
+  });
+  simulator.addFault({ rate: 1, status: 500 });
+  const send = () => request.post('/webhooks/chat').send({ sender: 'u', text: '1' });
+  expect([(await send()).status, (await send()).status]).toEqual([202, 202]);
+  const full = await send();
+  expect([full.status, full.headers['retry-after'], full.type]).toEqual([503, '30', 'application/problem+json']);
+  simulator.clearFaults();
+  await until('the backlog is delivered', () => simulator.messages.length === 2);
+  await until('it is taken again', async () => (await send()).status === 202);
+});

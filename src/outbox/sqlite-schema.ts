@@ -20,6 +20,7 @@ const MIGRATIONS: readonly string[] = [
     route text,
     table_version text not null,
     delivery text,
+    has_content integer not null default 1,
     attempts integer not null default 0,
     accepted_at integer not null,
     settled_at integer,
@@ -28,7 +29,10 @@ const MIGRATIONS: readonly string[] = [
   ) strict;
   create unique index messages_by_provider_id on messages (channel, provider_id) where provider_id is not null;
   create index messages_waiting on messages (conversation, seq) where state = 'waiting';
+  create index messages_to_erase on messages (settled_at) where state = 'delivered' and has_content = 1;
+  create index messages_to_prune on messages (settled_at) where state = 'delivered';
 
+  -- Only those with waiting messages: pending counts them, and at 0 the row goes.
   create table conversations (
     key text primary key,
     account text not null,
@@ -36,7 +40,7 @@ const MIGRATIONS: readonly string[] = [
     ready_at integer not null,
     lease text
   ) strict, without rowid;
-  create index conversations_ready on conversations (account, ready_at) where pending > 0;
+  create index conversations_ready on conversations (account, ready_at);
   `,
 ];
 

@@ -9,6 +9,7 @@ import { GroupCommit } from './group-commit.ts';
 import { migrate } from './sqlite-schema.ts';
 import {
   type Acceptance,
+  BacklogFull,
   type Claim,
   type ClaimRequest,
   type ClaimResult,
@@ -25,6 +26,10 @@ interface Options {
   readonly clock: Pick<Clock, 'now'>;
   readonly newToken: () => string;
   readonly log: Log;
+  /** Waiting messages per account, above which no more are accepted. */
+  readonly maxBacklog: number;
+  /** The content of a delivered message is not kept at all. */
+  readonly eraseAtOnce: boolean;
 }
 
 /** `node:sqlite` blocks the event loop for the fsync of each commit; above this the disk is too slow for that. */
@@ -32,6 +37,9 @@ const SLOW_COMMIT_MS = 5;
 const COMMITS_MEASURED = 5;
 /** Nothing is ever put off longer than this, so what looks so has seen the clock jump. */
 const LONGEST_DELAY_MS = 3_600_000;
+
+/** Pages given back to the disk at a time: some 800 kB. */
+const VACUUM_PAGES = 200;
 
 const SQLITE_BUSY = 5;
 const SQLITE_LOCKED = 6;
@@ -42,6 +50,7 @@ export class SqliteStore implements Store {
   readonly #commits: GroupCommit;
   readonly #options: Options;
   readonly #sql: ReturnType<typeof prepareAll>;
+  readonly #waiting: Map<string, number>;
 
   /** @throws {FileInUse} when another process has the file; {StoreRefused} when it cannot be used */
   static open(options: Options): SqliteStore {
@@ -77,6 +86,7 @@ export class SqliteStore implements Store {
       migrate(this.#database, options.file);
       this.#sql = prepareAll(this.#database);
       this.#endLeases();
+      this.#waiting = this.#countWaiting();
     } catch (error) {
       this.#database.close();
       throw error;
@@ -84,8 +94,17 @@ export class SqliteStore implements Store {
     this.#commits = new GroupCommit(this.#database);
   }
 
-  accept(entries: readonly Entry[]): Promise<readonly Acceptance[]> {
-    return this.#commits.run(() => entries.map((entry) => this.#acceptOne(entry)));
+  async accept(entries: readonly Entry[]): Promise<readonly Acceptance[]> {
+    for (const account of new Set(entries.map(accountOf))) {
+      if (account === undefined || this.#waitingOf(account) < this.#options.maxBacklog) continue;
+      throw new BacklogFull(`${this.#waitingOf(account)} messages of account ${account} wait already (MAX_BACKLOG)`);
+    }
+    const acceptances = await this.#commits.run(() => entries.map((entry) => this.#acceptOne(entry)));
+    for (const [index, entry] of entries.entries()) {
+      const account = accountOf(entry);
+      if (account !== undefined && !acceptances[index]?.isDuplicate) this.#countUp(account, 1);
+    }
+    return acceptances;
   }
 
   claim({ account, limit, leaseMs }: ClaimRequest): Promise<ClaimResult> {
@@ -107,30 +126,30 @@ export class SqliteStore implements Store {
     });
   }
 
-  settle(claim: Claim, settlement: Settlement, keepLease: { leaseMs: number } | undefined): Promise<SettleResult> {
-    return this.#commits.run(() => {
-      if (this.#sql.holds.get(claim.conversation, claim.lease) === undefined) return 'stale';
-      const now = this.#options.clock.now();
-      const changed = this.#settleMessage(claim.message.id, settlement, now);
-      const dueAt = settlement.state === 'waiting' ? now + settlement.dueInMs : now;
-      const goesOn = settlement.state === 'waiting' ? undefined : keepLease;
-      const row = goesOn
-        ? this.#sql.goOn.get(changed, now + goesOn.leaseMs, claim.conversation)
-        : this.#sql.release.get(changed, dueAt, claim.conversation);
-      const hasMore = Number(row?.pending) > 0;
-      const next = goesOn && hasMore ? this.#head(claim.conversation, claim.account, claim.lease, false) : undefined;
-      if (goesOn && next === undefined) {
-        if (hasMore) this.#mend(claim.conversation);
-        else this.#sql.release.get(0, now, claim.conversation);
-      }
-      return { next, hasMore: hasMore && next === undefined };
-    });
+  async settle(
+    claim: Claim,
+    settlement: Settlement,
+    keepLease: { leaseMs: number } | undefined,
+  ): Promise<SettleResult> {
+    const { result, changed } = await this.#commits.run(() => this.#settleOne(claim, settlement, keepLease));
+    this.#countUp(claim.account, -changed);
+    return result;
   }
 
   renew(claims: readonly Claim[], leaseMs: number): Promise<void> {
     return this.#commits.run(() => {
       const until = this.#options.clock.now() + leaseMs;
       for (const { conversation, lease } of claims) this.#sql.renew.run(until, conversation, lease);
+    });
+  }
+
+  prune({ contentMs, rowsMs, limit }: { contentMs: number; rowsMs: number; limit: number }): Promise<number> {
+    return this.#commits.run(() => {
+      const now = this.#options.clock.now();
+      const erased = this.#sql.erase.run(now - contentMs, limit).changes;
+      const pruned = this.#sql.prune.run(now - rowsMs, limit).changes;
+      this.#database.exec(`pragma incremental_vacuum(${VACUUM_PAGES})`);
+      return Math.max(Number(erased), Number(pruned));
     });
   }
 
@@ -177,6 +196,19 @@ export class SqliteStore implements Store {
       .run(this.#options.clock.now());
   }
 
+  #countWaiting(): Map<string, number> {
+    const rows = this.#database.prepare('select account, sum(pending) as n from conversations group by account').all();
+    return new Map(rows.map(({ account, n }) => [String(account), Number(n)]));
+  }
+
+  #waitingOf(account: string): number {
+    return this.#waiting.get(account) ?? 0;
+  }
+
+  #countUp(account: string, by: number): void {
+    this.#waiting.set(account, this.#waitingOf(account) + by);
+  }
+
   #acceptOne({ id, channel, message, placement, tableVersion, lease }: Entry): Acceptance {
     const now = this.#options.clock.now();
     const delivery = 'delivery' in placement ? placement.delivery : undefined;
@@ -218,10 +250,33 @@ export class SqliteStore implements Store {
     return { id, isDuplicate: false, claim };
   }
 
+  #settleOne(claim: Claim, settlement: Settlement, keepLease: { leaseMs: number } | undefined) {
+    const { conversation, account, lease } = claim;
+    if (this.#sql.holds.get(conversation, lease) === undefined) return { result: 'stale' as const, changed: 0 };
+    const now = this.#options.clock.now();
+    const changed = this.#settleMessage(claim.message.id, settlement, now);
+    const pending = Number(this.#sql.count.get(changed, conversation)?.pending);
+    const next =
+      settlement.state !== 'waiting' && keepLease && pending > 0
+        ? this.#head(conversation, account, lease, false)
+        : undefined;
+    if (pending === 0) this.#sql.forget.run(conversation);
+    else if (next && keepLease) this.#sql.renew.run(now + keepLease.leaseMs, conversation, lease);
+    else this.#sql.release.run(settlement.state === 'waiting' ? now + settlement.dueInMs : now, conversation);
+    return { result: { next, hasMore: pending > 0 && next === undefined }, changed };
+  }
+
   #settleMessage(id: string, settlement: Settlement, now: number): number {
     switch (settlement.state) {
       case 'delivered':
-        return Number(this.#sql.delivered.run(now, settlement.messageId, settlement.createdAt, id).changes);
+        return Number(
+          (this.#options.eraseAtOnce ? this.#sql.deliveredAndErased : this.#sql.delivered).run(
+            now,
+            settlement.messageId,
+            settlement.createdAt,
+            id,
+          ).changes,
+        );
       case 'dead':
         return Number(this.#sql.dead.run(now, settlement.reason, settlement.detail, id).changes);
       case 'waiting':
@@ -249,8 +304,21 @@ export class SqliteStore implements Store {
   /** `pending` says that messages wait, and none does: the count was wrong, which only a fault of ours can bring about. */
   #mend(conversation: string): void {
     this.#sql.recount.run(conversation);
+    this.#sql.forgetIdle.run(conversation);
     this.#options.log.error('a conversation was counted wrong and is mended', { conversation });
   }
+}
+
+const DELIVERED = `
+  update messages set state = 'delivered', settled_at = ?, message_id = ?, created_at = ?, attempts = attempts + 1,
+    detail = null`;
+/** What the customer wrote, and who they are beyond their address. What is left says what happened, and when. */
+const ERASED = `has_content = 0,
+  message = json_remove(message, '$.text', '$.fields', '$.attachments', '$.name', '$.email', '$.phone'),
+  delivery = json_remove(delivery, '$.text', '$.user')`;
+
+function accountOf({ placement }: Entry): string | undefined {
+  return 'delivery' in placement ? placement.delivery.account : undefined;
 }
 
 function prepareAll(database: DatabaseSync) {
@@ -264,33 +332,35 @@ function prepareAll(database: DatabaseSync) {
     first: sql('select id from messages where channel = ? and provider_id = ?'),
     enqueue: sql(`
       insert into conversations (key, account, pending, ready_at, lease) values (?, ?, 1, ?, ?)
-      on conflict (key) do update set
-        ready_at = case when pending = 0 then excluded.ready_at else ready_at end,
-        lease = case when pending = 0 then excluded.lease else lease end,
-        pending = pending + 1
+      on conflict (key) do update set pending = pending + 1
       returning lease`),
     due: sql(`
-      select key, lease from conversations where account = ? and pending > 0 and ready_at <= ?
+      select key, lease from conversations where account = ? and ready_at <= ?
       order by ready_at limit ?`),
-    jumped: sql('select key, lease from conversations where account = ? and pending > 0 and ready_at > ? limit ?'),
-    nextDue: sql('select ready_at from conversations where account = ? and pending > 0 order by ready_at limit 1'),
+    jumped: sql('select key, lease from conversations where account = ? and ready_at > ? limit ?'),
+    nextDue: sql('select ready_at from conversations where account = ? order by ready_at limit 1'),
     lease: sql('update conversations set lease = ?, ready_at = ? where key = ?'),
     renew: sql('update conversations set ready_at = ? where key = ? and lease = ?'),
     holds: sql('select 1 from conversations where key = ? and lease = ?'),
-    release: sql(
-      'update conversations set pending = pending - ?, ready_at = ?, lease = null where key = ? returning pending',
-    ),
-    goOn: sql('update conversations set pending = pending - ?, ready_at = ? where key = ? returning pending'),
+    count: sql('update conversations set pending = pending - ? where key = ? returning pending'),
+    release: sql('update conversations set ready_at = ?, lease = null where key = ?'),
+    forget: sql('delete from conversations where key = ?'),
+    forgetIdle: sql('delete from conversations where key = ? and pending = 0'),
     recount: sql(`
       update conversations set lease = null,
         pending = (select count(*) from messages where conversation = key and state = 'waiting') where key = ?`),
     head: sql(`
       select id, delivery, attempts, accepted_at from messages where conversation = ? and state = 'waiting'
       order by seq limit 1`),
-    delivered: sql(`
-      update messages set state = 'delivered', settled_at = ?, message_id = ?, created_at = ?, attempts = attempts + 1,
-        detail = null
-      where id = ? and state = 'waiting'`),
+    delivered: sql(`${DELIVERED} where id = ? and state = 'waiting'`),
+    deliveredAndErased: sql(`${DELIVERED}, ${ERASED} where id = ? and state = 'waiting'`),
+    erase: sql(`
+      update messages set ${ERASED} where seq in (
+        select seq from messages where state = 'delivered' and has_content = 1 and settled_at <= ?
+        order by settled_at limit ?)`),
+    prune: sql(`
+      delete from messages where seq in (
+        select seq from messages where state = 'delivered' and settled_at <= ? order by settled_at limit ?)`),
     dead: sql(`
       update messages set state = 'dead', settled_at = ?, reason = ?, detail = ?, attempts = attempts + 1
       where id = ? and state = 'waiting'`),

@@ -10,6 +10,8 @@ export interface Store {
   /**
    * Stores messages in the order given, all or none. A message whose `providerId` the channel has stored before is a
    * duplicate and changes nothing. `lease`, where given, takes an idle conversation in the same commit.
+   *
+   * @throws {BacklogFull} when too many messages of an account wait already
    */
   accept(entries: readonly Entry[]): Promise<readonly Acceptance[]>;
 
@@ -28,6 +30,14 @@ export interface Store {
 
   /** Prolongs leases that are still held. */
   renew(claims: readonly Claim[], leaseMs: number): Promise<void>;
+
+  /**
+   * Erases what customers wrote from messages that were delivered longer than `contentMs` ago, and forgets those delivered
+   * longer than `rowsMs` ago, with their ids: a repeat is then a new message. At most `limit` of each, so that nobody waits.
+   *
+   * @returns how many messages it changed; fewer than `limit` means that it is done for now
+   */
+  prune(age: { readonly contentMs: number; readonly rowsMs: number; readonly limit: number }): Promise<number>;
 
   /** Whether a write succeeds right now. */
   isWritable(): Promise<boolean>;
@@ -96,6 +106,11 @@ export type Settlement =
   | { readonly state: 'waiting'; readonly dueInMs: number; readonly isSpent: boolean; readonly detail: string };
 
 export type SettleResult = 'stale' | { readonly next: Claim | undefined; readonly hasMore: boolean };
+
+/** More messages of an account wait than are to be kept waiting. */
+export class BacklogFull extends Error {
+  override readonly name = 'BacklogFull';
+}
 
 /** The database file is another process's. */
 export class FileInUse extends Error {

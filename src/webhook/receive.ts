@@ -2,6 +2,7 @@ import type { Request, RequestHandler, Response } from 'express';
 import { ipKeyGenerator, rateLimit } from 'express-rate-limit';
 import type { Clock } from '../clock.ts';
 import { MethodNotAllowed, NotFound, TooManyRequests, Unavailable } from '../errors.ts';
+import { propertyOf } from '../fault.ts';
 import type { Log } from '../log.ts';
 import type { Message } from '../message.ts';
 import type { Accept } from '../outbox/accept.ts';
@@ -23,6 +24,8 @@ export interface ReceiveOptions {
 
 /** All bodies that are being read at one time. Small ones never meet it; large ones at once must not be our end. */
 const BODIES_TOGETHER_BYTES = 64 * 1024 * 1024;
+/** A backlog shrinks slowly. */
+const FULL_RETRY_SECONDS = 30;
 const RATE_WINDOW_MS = 60_000;
 
 /** From untrusted bytes to stored messages: one line a step, one kind of refusal a line. */
@@ -80,7 +83,13 @@ async function store(
     tableVersion: table.version,
   }));
   const acceptances = await accept(entries).catch((cause: unknown) => {
-    throw new Unavailable('The message could not be stored; send it again.', { cause });
+    const isFull = propertyOf(cause, 'name') === 'BacklogFull';
+    throw isFull
+      ? new Unavailable('Too many messages wait for delivery; send it again later.', {
+          cause,
+          retryAfterSeconds: FULL_RETRY_SECONDS,
+        })
+      : new Unavailable('The message could not be stored; send it again.', { cause });
   });
   return acceptances.map(({ id, isDuplicate }, index) => {
     const placement = entries[index]?.placement;

@@ -271,6 +271,51 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
     });
   });
 
+  describe(`${name}: prune`, () => {
+    const HOUR_MS = 3_600_000;
+
+    async function deliverAll(store: Store): Promise<void> {
+      for (const claim of await claimAll(store)) await store.settle(claim, DELIVERED, undefined);
+    }
+
+    test('forgets what was delivered long enough ago, and then a repeat is a new message', async () => {
+      const { store, clock } = await open();
+      await store.accept([entry('m1', 'a', { providerId: 'p' })]);
+      await deliverAll(store);
+      clock.advance(HOUR_MS);
+      await store.prune({ contentMs: 0, rowsMs: HOUR_MS + 1, limit: 10 });
+      expect(await store.accept([entry('m2', 'a', { providerId: 'p' })])).toMatchObject([
+        { id: 'm1', isDuplicate: true },
+      ]);
+      await store.prune({ contentMs: 0, rowsMs: HOUR_MS, limit: 10 });
+      expect(await store.accept([entry('m3', 'a', { providerId: 'p' })])).toMatchObject([
+        { id: 'm3', isDuplicate: false },
+      ]);
+    });
+
+    test('leaves what waits and what is dead, whatever its age', async () => {
+      const { store, clock } = await open();
+      await store.accept([entry('m1', 'a'), entry('m2', 'b', { providerId: 'p' })]);
+      const [first, second] = await claimAll(store);
+      if (!first || !second) throw new Error('no claims');
+      const [waiting, dead] = first.message.id === 'm1' ? [first, second] : [second, first];
+      await store.settle(waiting, AGAIN, undefined);
+      await store.settle(dead, { state: 'dead', reason: 'refused', detail: '' }, undefined);
+      clock.advance(1_000 * HOUR_MS);
+      expect(await store.prune({ contentMs: 0, rowsMs: 0, limit: 10 })).toBe(0);
+      expect(ids(await claimAll(store))).toEqual(['m1']);
+      expect(await store.accept([entry('m3', 'b', { providerId: 'p' })])).toMatchObject([{ isDuplicate: true }]);
+    });
+
+    test('does no more than asked for at a time', async () => {
+      const { store } = await open();
+      await store.accept(['a', 'b', 'c'].map((authId) => entry(authId, authId)));
+      await deliverAll(store);
+      const prune = () => store.prune({ contentMs: 0, rowsMs: 0, limit: 2 });
+      expect([await prune(), await prune(), await prune()]).toEqual([2, 1, 0]);
+    });
+  });
+
   test(`${name} is writable`, async () => {
     expect(await (await open()).store.isWritable()).toBe(true);
   });

@@ -5,7 +5,7 @@ import { acceptWith } from '../../src/outbox/accept.ts';
 import { Dispatcher, type DispatcherOptions } from '../../src/outbox/dispatcher.ts';
 import { SqliteStore } from '../../src/outbox/sqlite.ts';
 import type { Store } from '../../src/outbox/store.ts';
-import { ManualClock, memoryLog, onTestEnd, temporaryFolder, until } from '../support/fixtures.ts';
+import { ManualClock, memoryLog, onTestEnd, temporaryFolder, turns, until } from '../support/fixtures.ts';
 
 const DELIVERED: Outcome = { kind: 'delivered', messageId: '1', createdAt: null };
 const HOUR_MS = 3_600_000;
@@ -40,7 +40,7 @@ async function start(
   let tokens = 0;
   const newToken = () => `token-${tokens++}`;
   const file = options.file ?? join(await temporaryFolder(), 'bridge.db');
-  const store = SqliteStore.open({ file, clock, log, newToken });
+  const store = SqliteStore.open({ file, clock, log, newToken, maxBacklog: 1_000_000, eraseAtOnce: false });
   onTestEnd(() => store.close());
   const farEnd = new FarEnd();
   const dispatcher = new Dispatcher({
@@ -418,8 +418,7 @@ describe('store trouble', () => {
     }
     isBroken = false;
     clock.advance(1_000);
-    await until('it is written', () => true);
-    await base.settle();
+    await turns();
     expect(farEnd.texts).toEqual(['a1']);
     clock.advance(60_000);
     expect((await base.store.claim({ account: 'main', limit: 1, leaseMs: 1 })).claims).toEqual([]);
@@ -451,7 +450,7 @@ describe('store trouble', () => {
     dispatcher.start();
     await until('it failed', () => lines.length === 1);
     clock.advance(999);
-    for (let turns = 0; turns < 50; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+    await turns();
     expect(claims).toBe(1);
     clock.advance(1);
     await until('it tried again', () => claims === 2);

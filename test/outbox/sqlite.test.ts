@@ -10,10 +10,22 @@ import { storeContract } from './contract.ts';
 
 let ids = 0;
 
-async function open(file?: string, clock = new ManualClock()) {
+async function open(
+  file?: string,
+  clock = new ManualClock(),
+  more: { maxBacklog?: number; eraseAtOnce?: boolean } = {},
+) {
   const path = file ?? join(await temporaryFolder(), 'data', 'bridge.db');
   const { log, lines } = memoryLog();
-  const store = SqliteStore.open({ file: path, clock, log, newToken: () => `lease-${ids++}` });
+  const store = SqliteStore.open({
+    file: path,
+    clock,
+    log,
+    newToken: () => `lease-${ids++}`,
+    maxBacklog: 1_000,
+    eraseAtOnce: false,
+    ...more,
+  });
   onTestEnd(() => store.close().catch(() => undefined));
   return { store, clock, lines, path };
 }
@@ -98,5 +110,89 @@ describe('the database file', () => {
     expect(lines).toEqual([]);
     expect(store.measureCommit(() => (now += 7.5))).toBe(7.5);
     expect(lines).toMatchObject([{ level: 'warn', commit_ms: 7.5 }]);
+  });
+});
+
+describe('what is kept', () => {
+  const DELIVERED = { state: 'delivered', messageId: '7', createdAt: null } as const;
+  const SECRET_TEXT = 'what the customer wrote';
+
+  async function deliverOne(store: SqliteStore) {
+    await store.accept([entry('m1', SECRET_TEXT)]);
+    const { claims } = await store.claim({ account: 'main', limit: 1, leaseMs: 1_000 });
+    if (!claims[0]) throw new Error('no claim');
+    await store.settle(claims[0], DELIVERED, undefined);
+  }
+
+  /** All that the file holds in its rows. */
+  async function rows(store: SqliteStore, path: string): Promise<Record<string, unknown>[]> {
+    await store.close();
+    const database = new DatabaseSync(path, { readOnly: true });
+    onTestEnd(() => database.close());
+    return database.prepare('select * from messages').all();
+  }
+
+  test('of a delivered message is all of it until it is pruned', async () => {
+    const { store, path } = await open();
+    await deliverOne(store);
+    expect(JSON.stringify(await rows(store, path))).toContain(SECRET_TEXT);
+  });
+
+  test('of a delivered message is what happened, not what was written, once its content is erased', async () => {
+    const { store, path } = await open();
+    await deliverOne(store);
+    expect(await store.prune({ contentMs: 0, rowsMs: 1_000, limit: 10 })).toBe(1);
+    const [row] = await rows(store, path);
+    expect(JSON.stringify(row)).not.toContain(SECRET_TEXT);
+    expect(row).toMatchObject({ id: 'm1', state: 'delivered', message_id: '7', channel: 'chat' });
+    expect(JSON.parse(String(row?.delivery))).toEqual({ account: 'main', businessId: 1, authId: 'a' });
+  });
+
+  test('of a delivered message is no content at all where that is asked for', async () => {
+    const { store, path } = await open(undefined, undefined, { eraseAtOnce: true });
+    await deliverOne(store);
+    expect(JSON.stringify(await rows(store, path))).not.toContain(SECRET_TEXT);
+  });
+
+  test('of a conversation is nothing once nothing of it waits', async () => {
+    const { store, path } = await open();
+    await deliverOne(store);
+    await store.close();
+    const database = new DatabaseSync(path, { readOnly: true });
+    onTestEnd(() => database.close());
+    expect(database.prepare('select count(*) as n from conversations').get()).toEqual({ n: 0 });
+  });
+
+  test('gives its space back to the disk', async () => {
+    const { store, path } = await open();
+    const text = 'x'.repeat(100_000);
+    await store.accept(Array.from({ length: 100 }, (_, index) => entry(`m${index}`, text)));
+    let [claim] = (await store.claim({ account: 'main', limit: 1, leaseMs: 1_000 })).claims;
+    while (claim) {
+      const settled = await store.settle(claim, DELIVERED, { leaseMs: 1_000 });
+      claim = settled === 'stale' ? undefined : settled.next;
+    }
+    for (let changed = 1; changed > 0; ) changed = await store.prune({ contentMs: 0, rowsMs: 0, limit: 10 });
+    for (let times = 0; times < 100; times += 1) await store.prune({ contentMs: 0, rowsMs: 0, limit: 10 });
+    await store.close();
+    expect(statSync(path).size).toBeLessThan(1_000_000);
+  });
+});
+
+describe('a backlog that is full', () => {
+  test('takes no more of that account, until some of it is delivered, also after a restart', async () => {
+    const { store, path, clock } = await open(undefined, undefined, { maxBacklog: 2 });
+    await store.accept([entry('m1'), entry('m2')]);
+    await expect(store.accept([entry('m3')])).rejects.toMatchObject({
+      name: 'BacklogFull',
+      message: expect.stringMatching(/^2 messages of account main wait/),
+    });
+    await store.close();
+    const { store: after } = await open(path, clock, { maxBacklog: 2 });
+    await expect(after.accept([entry('m3')])).rejects.toMatchObject({ name: 'BacklogFull' });
+    const { claims } = await after.claim({ account: 'main', limit: 1, leaseMs: 1_000 });
+    if (!claims[0]) throw new Error('no claim');
+    await after.settle(claims[0], { state: 'dead', reason: 'refused', detail: '' }, undefined);
+    expect(await after.accept([entry('m3')])).toMatchObject([{ id: 'm3' }]);
   });
 });

@@ -50,6 +50,11 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
   }
 }
 
+/** Lets what is ready to run do so: some turns of the event loop, no time. */
+export async function turns(count = 50): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
 /** A clock that stands still until it is told to go on. */
 export class ManualClock implements Clock {
   #now: number;
