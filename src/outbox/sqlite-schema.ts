@@ -10,7 +10,7 @@ const MIGRATIONS: readonly string[] = [
   create table messages (
     seq integer primary key,
     id text not null unique,
-    conversation text,
+    conversation integer,
     state text not null,
     reason text,
     detail text,
@@ -32,14 +32,16 @@ const MIGRATIONS: readonly string[] = [
   create index messages_to_erase on messages (settled_at) where state = 'delivered' and has_content = 1;
   create index messages_to_prune on messages (settled_at) where state = 'delivered';
 
-  -- Only those with waiting messages: pending counts them, and at 0 the row goes.
+  -- Only those with waiting messages: pending counts them, and at 0 the row goes. Messages refer to them by number, since
+  -- the index of what waits is the largest there is in an outage, and the key is long.
   create table conversations (
-    key text primary key,
+    id integer primary key,
+    key text not null unique,
     account text not null,
     pending integer not null,
     ready_at integer not null,
     lease text
-  ) strict, without rowid;
+  ) strict;
   create index conversations_ready on conversations (account, ready_at);
   `,
 ];

@@ -38,6 +38,8 @@ const COMMITS_MEASURED = 5;
 /** Nothing is ever put off longer than this, so what looks so has seen the clock jump. */
 const LONGEST_DELAY_MS = 3_600_000;
 
+/** Enough for the indexes of a backlog of 100,000 messages; what does not fit is read from disk for each accept. */
+const CACHE_KIB = 16_384;
 /** Pages given back to the disk at a time: some 800 kB. */
 const VACUUM_PAGES = 200;
 
@@ -82,6 +84,7 @@ export class SqliteStore implements Store {
         pragma auto_vacuum = incremental;
         pragma journal_mode = wal;
         pragma synchronous = full;
+        pragma cache_size = -${CACHE_KIB};
       `);
       migrate(this.#database, options.file);
       this.#sql = prepareAll(this.#database);
@@ -113,11 +116,11 @@ export class SqliteStore implements Store {
       const due = this.#sql.due.all(account, now, limit);
       const jumped =
         due.length < limit ? this.#sql.jumped.all(account, now + LONGEST_DELAY_MS, limit - due.length) : [];
-      const claims = [...due, ...jumped].flatMap(({ key, lease }) => {
+      const claims = [...due, ...jumped].flatMap(({ id, lease }) => {
         const token = this.#options.newToken();
-        this.#sql.lease.run(token, now + leaseMs, String(key));
-        const claim = this.#head(String(key), account, token, lease !== null);
-        if (claim === undefined) this.#mend(String(key));
+        this.#sql.lease.run(token, now + leaseMs, Number(id));
+        const claim = this.#head(Number(id), account, token, lease !== null);
+        if (claim === undefined) this.#mend(Number(id));
         return claim ?? [];
       });
       if (due.length === limit) return { claims, nextDueMs: 0 };
@@ -209,14 +212,37 @@ export class SqliteStore implements Store {
     this.#waiting.set(account, this.#waitingOf(account) + by);
   }
 
-  #acceptOne({ id, channel, message, placement, tableVersion, lease }: Entry): Acceptance {
+  #acceptOne(entry: Entry): Acceptance {
+    const { id, channel, message, placement, lease } = entry;
+    const first = message.providerId === undefined ? undefined : this.#sql.first.get(channel, message.providerId);
+    if (first !== undefined) return { id: String(first.id), isDuplicate: true, claim: undefined };
     const now = this.#options.clock.now();
-    const delivery = 'delivery' in placement ? placement.delivery : undefined;
+    if ('dead' in placement) {
+      this.#insert(entry, { now, conversation: null });
+      return { id, isDuplicate: false, claim: undefined };
+    }
+    const { delivery } = placement;
+    const { account } = delivery;
+    const readyAt = now + (lease?.leaseMs ?? 0);
+    const row = this.#sql.enqueue.get(conversationOf(delivery), account, readyAt, lease?.token ?? null);
+    const conversation = Number(row?.id);
+    this.#insert(entry, { now, conversation });
+    const isClaimed = lease !== undefined && row?.lease === lease.token;
+    const waiting = { id, delivery, attempts: 0, ageMs: 0 };
+    const claim = isClaimed
+      ? { conversation, account, lease: lease.token, isInDoubt: false, message: waiting }
+      : undefined;
+    return { id, isDuplicate: false, claim };
+  }
+
+  #insert(
+    { id, channel, message, placement, tableVersion }: Entry,
+    at: { now: number; conversation: number | null },
+  ): void {
     const dead = 'dead' in placement ? placement : undefined;
-    const conversation = delivery && conversationOf(delivery);
-    const { changes } = this.#sql.insert.run(
+    this.#sql.insert.run(
       id,
-      conversation ?? null,
+      at.conversation,
       dead ? 'dead' : 'waiting',
       dead?.dead ?? null,
       dead?.detail ?? null,
@@ -225,29 +251,10 @@ export class SqliteStore implements Store {
       JSON.stringify(message),
       placement.route,
       tableVersion,
-      delivery ? JSON.stringify(delivery) : null,
-      now,
-      dead ? now : null,
+      'delivery' in placement ? JSON.stringify(placement.delivery) : null,
+      at.now,
+      dead ? at.now : null,
     );
-    if (changes === 0) {
-      const first = this.#sql.first.get(channel, message.providerId ?? null);
-      return { id: String(first?.id), isDuplicate: true, claim: undefined };
-    }
-    if (delivery === undefined || conversation === undefined) return { id, isDuplicate: false, claim: undefined };
-
-    const readyAt = now + (lease?.leaseMs ?? 0);
-    const row = this.#sql.enqueue.get(conversation, delivery.account, readyAt, lease?.token ?? null);
-    const claim: Claim | undefined =
-      lease && row?.lease === lease.token
-        ? {
-            conversation,
-            account: delivery.account,
-            lease: lease.token,
-            isInDoubt: false,
-            message: { id, delivery, attempts: 0, ageMs: 0 },
-          }
-        : undefined;
-    return { id, isDuplicate: false, claim };
   }
 
   #settleOne(claim: Claim, settlement: Settlement, keepLease: { leaseMs: number } | undefined) {
@@ -289,7 +296,7 @@ export class SqliteStore implements Store {
     }
   }
 
-  #head(conversation: string, account: string, lease: string, isInDoubt: boolean): Claim | undefined {
+  #head(conversation: number, account: string, lease: string, isInDoubt: boolean): Claim | undefined {
     const row = this.#sql.head.get(conversation);
     if (row === undefined) return undefined;
     const message = {
@@ -302,7 +309,7 @@ export class SqliteStore implements Store {
   }
 
   /** `pending` says that messages wait, and none does: the count was wrong, which only a fault of ours can bring about. */
-  #mend(conversation: string): void {
+  #mend(conversation: number): void {
     this.#sql.recount.run(conversation);
     this.#sql.forgetIdle.run(conversation);
     this.#options.log.error('a conversation was counted wrong and is mended', { conversation });
@@ -327,28 +334,27 @@ function prepareAll(database: DatabaseSync) {
     insert: sql(`
       insert into messages (id, conversation, state, reason, detail, channel, provider_id, message, route, table_version,
         delivery, accepted_at, settled_at)
-      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-      on conflict (channel, provider_id) where provider_id is not null do nothing`),
+      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
     first: sql('select id from messages where channel = ? and provider_id = ?'),
     enqueue: sql(`
       insert into conversations (key, account, pending, ready_at, lease) values (?, ?, 1, ?, ?)
       on conflict (key) do update set pending = pending + 1
-      returning lease`),
+      returning id, lease`),
     due: sql(`
-      select key, lease from conversations where account = ? and ready_at <= ?
+      select id, lease from conversations where account = ? and ready_at <= ?
       order by ready_at limit ?`),
-    jumped: sql('select key, lease from conversations where account = ? and ready_at > ? limit ?'),
+    jumped: sql('select id, lease from conversations where account = ? and ready_at > ? limit ?'),
     nextDue: sql('select ready_at from conversations where account = ? order by ready_at limit 1'),
-    lease: sql('update conversations set lease = ?, ready_at = ? where key = ?'),
-    renew: sql('update conversations set ready_at = ? where key = ? and lease = ?'),
-    holds: sql('select 1 from conversations where key = ? and lease = ?'),
-    count: sql('update conversations set pending = pending - ? where key = ? returning pending'),
-    release: sql('update conversations set ready_at = ?, lease = null where key = ?'),
-    forget: sql('delete from conversations where key = ?'),
-    forgetIdle: sql('delete from conversations where key = ? and pending = 0'),
+    lease: sql('update conversations set lease = ?, ready_at = ? where id = ?'),
+    renew: sql('update conversations set ready_at = ? where id = ? and lease = ?'),
+    holds: sql('select 1 from conversations where id = ? and lease = ?'),
+    count: sql('update conversations set pending = pending - ? where id = ? returning pending'),
+    release: sql('update conversations set ready_at = ?, lease = null where id = ?'),
+    forget: sql('delete from conversations where id = ?'),
+    forgetIdle: sql('delete from conversations where id = ? and pending = 0'),
     recount: sql(`
       update conversations set lease = null,
-        pending = (select count(*) from messages where conversation = key and state = 'waiting') where key = ?`),
+        pending = (select count(*) from messages where conversation = conversations.id and state = 'waiting') where id = ?`),
     head: sql(`
       select id, delivery, attempts, accepted_at from messages where conversation = ? and state = 'waiting'
       order by seq limit 1`),

@@ -82,7 +82,8 @@ export interface ClaimResult {
 
 /** A leased conversation, and its oldest waiting message. */
 export interface Claim {
-  readonly conversation: string;
+  /** The store's own number of it. */
+  readonly conversation: number;
   readonly account: string;
   readonly lease: string;
   /** The lease before this one ended without a settle: the message may have been sent already. */

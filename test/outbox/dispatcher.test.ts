@@ -128,8 +128,12 @@ describe('the dispatcher', () => {
   });
 
   test('gives a slot back after some turns, so that a flood in one conversation does not starve the others', async () => {
-    const { farEnd, dispatcher, send, settle } = await start({ concurrency: 1 });
-    for (let count = 0; count < 40; count += 1) await send('z-flood', `f${count}`);
+    const { clock, farEnd, dispatcher, send, settle } = await start({ concurrency: 1 });
+    farEnd.automatic = () => {
+      clock.advance(1);
+      return DELIVERED;
+    };
+    for (let count = 0; count < 40; count += 1) await send('flood', `f${count}`);
     await send('other', 'me too');
     dispatcher.start();
     await settle();
