@@ -5,6 +5,8 @@ import { z } from 'zod';
  * The settings, from the environment and nowhere else. Each is read strictly: a value that is not understood stops the
  * start, it never falls back to the default.
  */
+const HOUR_MS = 3_600_000;
+
 const wholeNumber = (min: number, max: number) =>
   z
     .string()
@@ -13,13 +15,20 @@ const wholeNumber = (min: number, max: number) =>
     })
     .transform(Number);
 
+const hours = (fits: (value: number) => boolean, expected: string) =>
+  z
+    .string()
+    .refine((value) => /^\d{1,4}(\.\d{1,6})?$/.test(value) && Number(value) <= 8_760 && fits(Number(value)), {
+      error: `accepted is ${expected}`,
+    })
+    .transform((value) => Number(value) * HOUR_MS);
+
 const oneOf = <const T extends readonly string[]>(...values: T) =>
   z.enum(values, { error: `accepted are ${values.join(', ')}` });
 
 const given = (what: string) => z.string().regex(/^\S(.*\S)?$/, `accepted is ${what}`);
 
 const port = wholeNumber(0, 65_535);
-const HOUR_MS = 3_600_000;
 
 /** Every setting and its default, as it would stand in the environment. */
 export const DEFAULTS = {
@@ -55,12 +64,12 @@ const schema = z.object({
       error: 'accepted are none, a number of proxies, or a list of addresses, CIDRs, loopback, linklocal, uniquelocal',
     })
     .transform((value) => (value === 'none' ? false : isHops(value) ? Number(value) : value)),
-  BODY_LIMIT_BYTES: wholeNumber(1_024, 64 * 1024 * 1024),
+  BODY_LIMIT_BYTES: wholeNumber(1, 64 * 1024 * 1024),
   DELIVERY_CONCURRENCY: wholeNumber(1, 10_000),
-  DELIVERY_TIMEOUT_MS: wholeNumber(100, 600_000),
-  RETRY_HORIZON_HOURS: wholeNumber(1, 8_760),
+  DELIVERY_TIMEOUT_MS: wholeNumber(1, 600_000),
+  RETRY_HORIZON_HOURS: hours((value) => value > 0, 'a number of hours above 0, up to 8760, such as 24 or 0.5'),
   MAX_BACKLOG: wholeNumber(1, 1_000_000_000),
-  RETAIN_CONTENT_HOURS: wholeNumber(0, 87_600),
+  RETAIN_CONTENT_HOURS: hours(() => true, 'a number of hours from 0 to 8760, such as 24 or 0.5'),
   // Senders repeat for up to a week, and a repeat is only recognised while the first one is remembered.
   RETAIN_DAYS: wholeNumber(8, 3_650),
   SHUTDOWN_DELAY_MS: wholeNumber(0, 600_000),
@@ -138,9 +147,9 @@ export function readSettings(env: Environment): Settings {
     bodyLimitBytes: values.BODY_LIMIT_BYTES,
     deliveryConcurrency: values.DELIVERY_CONCURRENCY,
     deliveryTimeoutMs: values.DELIVERY_TIMEOUT_MS,
-    retryHorizonMs: values.RETRY_HORIZON_HOURS * HOUR_MS,
+    retryHorizonMs: values.RETRY_HORIZON_HOURS,
     maxBacklog: values.MAX_BACKLOG,
-    retainContentMs: values.RETAIN_CONTENT_HOURS * HOUR_MS,
+    retainContentMs: values.RETAIN_CONTENT_HOURS,
     retainMs: values.RETAIN_DAYS * 24 * HOUR_MS,
     shutdownDelayMs: values.SHUTDOWN_DELAY_MS,
     shutdownGraceMs: values.SHUTDOWN_GRACE_MS,

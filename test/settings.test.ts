@@ -55,13 +55,13 @@ test.each<[name: string, value: string, setting: keyof Settings, read: unknown]>
   ['TRUST_PROXY', '10.0.0.0/32', 'trustProxy', '10.0.0.0/32'],
   ['TRUST_PROXY', 'fd00::/8,::1/128', 'trustProxy', 'fd00::/8,::1/128'],
   ['TRUST_PROXY', 'loopback,linklocal, uniquelocal', 'trustProxy', 'loopback,linklocal, uniquelocal'],
-  ['BODY_LIMIT_BYTES', '1024', 'bodyLimitBytes', 1024],
+  ['BODY_LIMIT_BYTES', '1', 'bodyLimitBytes', 1],
   ['BODY_LIMIT_BYTES', '67108864', 'bodyLimitBytes', 67_108_864],
   ['DELIVERY_CONCURRENCY', '1', 'deliveryConcurrency', 1],
   ['DELIVERY_CONCURRENCY', '10000', 'deliveryConcurrency', 10_000],
-  ['DELIVERY_TIMEOUT_MS', '100', 'deliveryTimeoutMs', 100],
+  ['DELIVERY_TIMEOUT_MS', '1', 'deliveryTimeoutMs', 1],
   ['DELIVERY_TIMEOUT_MS', '600000', 'deliveryTimeoutMs', 600_000],
-  ['RETRY_HORIZON_HOURS', '1', 'retryHorizonMs', 3_600_000],
+  ['RETRY_HORIZON_HOURS', '0.001', 'retryHorizonMs', 3_600],
   ['RETRY_HORIZON_HOURS', '8760', 'retryHorizonMs', 8760 * 3_600_000],
   ['MAX_BACKLOG', '1', 'maxBacklog', 1],
   ['RETAIN_CONTENT_HOURS', '0', 'retainContentMs', 0],
@@ -98,12 +98,10 @@ const NO_NUMBERS = [
 
 test.each<[name: string, min: number, max: number]>([
   ['PORT', 0, 65_535],
-  ['BODY_LIMIT_BYTES', 1_024, 67_108_864],
+  ['BODY_LIMIT_BYTES', 1, 67_108_864],
   ['DELIVERY_CONCURRENCY', 1, 10_000],
-  ['DELIVERY_TIMEOUT_MS', 100, 600_000],
-  ['RETRY_HORIZON_HOURS', 1, 8_760],
+  ['DELIVERY_TIMEOUT_MS', 1, 600_000],
   ['MAX_BACKLOG', 1, 1_000_000_000],
-  ['RETAIN_CONTENT_HOURS', 0, 87_600],
   ['RETAIN_DAYS', 8, 3_650],
   ['SHUTDOWN_DELAY_MS', 0, 600_000],
   ['SHUTDOWN_GRACE_MS', 0, 600_000],
@@ -188,4 +186,14 @@ test('every problem is told at once, one a line, with name, fault and what is ac
     'DELIVERY_CONCURRENCY: "0" is not understood; accepted is a whole number from 1 to 10000',
     'LOG_LEVEL: "loud" is not understood; accepted are error, warn, info, debug',
   ]);
+});
+
+test.each(['0', '-1', '8761', '1e1', '1.', '.5', 'a day', ''])('a retry horizon of "%s" hours is refused', (value) => {
+  expect(() => readSettings({ RETRY_HORIZON_HOURS: value })).toThrow(
+    /^RETRY_HORIZON_HOURS: .* accepted is a number of hours above 0, up to 8760, such as 24 or 0\.5$/,
+  );
+});
+
+test.each(['-1', '8761', '1e1', ''])('content kept for "%s" hours is refused', (value) => {
+  expect(() => readSettings({ RETAIN_CONTENT_HOURS: value })).toThrow(/^RETAIN_CONTENT_HOURS: .* from 0 to 8760/);
 });
