@@ -56,7 +56,11 @@ const schema = z.object({
   ROUTING_FILE: given('the path of a routing file'),
   DATABASE_URL: z
     .string()
-    .regex(/^sqlite:\S(.*\S)?$/, 'accepted is sqlite: with a relative or absolute path, such as sqlite:data/bridge.db')
+    // SQLite's own names for databases in memory would acknowledge what is nowhere.
+    .regex(
+      /^sqlite:(?!:|file:)\S(.*\S)?$/,
+      'accepted is sqlite: with a relative or absolute path, such as sqlite:data/bridge.db',
+    )
     .transform((url) => url.slice('sqlite:'.length)),
   TRUST_PROXY: z
     .string()

@@ -197,3 +197,12 @@ test.each(['0', '-1', '8761', '1e1', '1.', '.5', 'a day', ''])('a retry horizon 
 test.each(['-1', '8761', '1e1', ''])('content kept for "%s" hours is refused', (value) => {
   expect(() => readSettings({ RETAIN_CONTENT_HOURS: value })).toThrow(/^RETAIN_CONTENT_HOURS: .* from 0 to 8760/);
 });
+
+test.each(['sqlite::memory:', 'sqlite:file:x?mode=memory', 'sqlite:', 'sqlite: ', 'data/bridge.db'])(
+  'the database %s is refused: it would keep nothing, or is not a path',
+  (value) => {
+    expect(() => readSettings({ DATABASE_URL: value })).toThrow(
+      /^DATABASE_URL: .*accepted is sqlite: with a relative or absolute path/,
+    );
+  },
+);

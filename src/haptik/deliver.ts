@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { parseJson } from '../json.ts';
 import type { Delivery, Outcome } from '../message.ts';
 import { type HaptikAccount, loggedMessage, logMessageRequest, userRequest } from './api.ts';
 import type { Answer, Post } from './client.ts';
@@ -78,7 +79,7 @@ function judgeMessage(answer: Answer, now: number): Outcome | 'not_registered' {
 }
 
 function judgeLogged(text: string): Outcome {
-  const logged = loggedMessage.safeParse(parseJson(text));
+  const logged = loggedMessage.safeParse(parsed(text));
   if (logged.success) {
     return { kind: 'delivered', messageId: logged.data.message_id, createdAt: logged.data.created_at };
   }
@@ -115,9 +116,9 @@ function kept(text: string): string {
   return text.slice(0, MAX_KEPT_ANSWER).toWellFormed();
 }
 
-function parseJson(text: string): unknown {
+function parsed(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     return undefined;
   }

@@ -88,7 +88,7 @@ export class Dispatcher {
     const lane = this.#lane(account);
     const isRunning = this.#loop !== undefined && !this.#isStopping;
     const concurrency = this.#concurrencyOf(account);
-    if (!isRunning || lane.isHeld || lane.free(this.#options.clock.now(), concurrency) === 0) return undefined;
+    if (!isRunning || lane.isHeld || lane.free(this.#options.clock.elapsed(), concurrency) === 0) return undefined;
     lane.occupy();
     return { token: this.#options.newToken(), leaseMs: LEASE_MS };
   }
@@ -123,24 +123,24 @@ export class Dispatcher {
   async #run(): Promise<void> {
     const { clock, log } = this.#options;
     while (!this.#isStopping) {
-      this.#wakeAt = clock.now() + POLL_MS;
+      this.#wakeAt = clock.elapsed() + POLL_MS;
       try {
         await this.#renew();
         await Promise.all([...this.#options.accounts().keys()].map((account) => this.#claim(account)));
       } catch (error) {
         log.error('the outbox cannot be read; trying again', { error });
-        this.#wakeAt = clock.now() + STORE_RETRY_MS;
+        this.#wakeAt = clock.elapsed() + STORE_RETRY_MS;
       }
-      while (!this.#isStopping && clock.now() < this.#wakeAt) {
+      while (!this.#isStopping && clock.elapsed() < this.#wakeAt) {
         this.#nap = new AbortController();
-        await clock.sleep(this.#wakeAt - clock.now(), this.#nap.signal);
+        await clock.sleep(this.#wakeAt - clock.elapsed(), this.#nap.signal);
       }
     }
   }
 
   /** Before any claim, so that a process that was asleep longer than its leases does not meet its own conversations. */
   async #renew(): Promise<void> {
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.elapsed();
     if (now - this.#renewedAt < RENEW_MS) return;
     if (this.#runs.size > 0) {
       await this.#options.store.renew(
@@ -154,16 +154,17 @@ export class Dispatcher {
   async #claim(account: string): Promise<void> {
     const { clock, store } = this.#options;
     const lane = this.#lane(account);
-    const limit = lane.free(clock.now(), this.#concurrencyOf(account));
+    const limit = lane.free(clock.elapsed(), this.#concurrencyOf(account));
     if (limit === 0) {
       lane.isBehind = true;
       if (lane.probeAt !== undefined) this.wake(lane.probeAt);
       return;
     }
-    const { claims, nextDueMs } = await store.claim({ account, limit, leaseMs: LEASE_MS });
+    const busy = [...this.#runs.keys()].map(({ claim }) => claim.conversation);
+    const { claims, nextDueMs } = await store.claim({ account, limit, leaseMs: LEASE_MS, busy });
     for (const claim of claims) this.#track(claim, lane.occupy());
     lane.isBehind = claims.length === limit;
-    if (nextDueMs !== undefined && !lane.isBehind) this.wake(clock.now() + nextDueMs);
+    if (nextDueMs !== undefined && !lane.isBehind) this.wake(clock.elapsed() + nextDueMs);
   }
 
   #track(claim: Claim, isProbe: boolean): void {
@@ -182,13 +183,13 @@ export class Dispatcher {
     for (let turn = 1; ; turn += 1) {
       const { claim, isProbe } = run;
       if (claim.isInDoubt) log.warn('possible repeat: the attempt before ended without an outcome', about(claim));
-      const startedAt = clock.now();
+      const startedAt = clock.elapsed();
       const outcome = await this.#options.deliver(claim.message.delivery, this.#abort.signal).catch(toUnknown);
       const settlement = this.#judge(claim, outcome, startedAt, isProbe);
-      this.#logAttempt(claim, outcome, settlement, clock.now() - startedAt);
+      this.#logAttempt(claim, outcome, settlement, clock.elapsed() - startedAt);
       const goOn = turn < TURNS && !lane.isHeld && !this.#isStopping;
       const result = await this.#settle(claim, settlement, goOn);
-      if (settlement.state === 'waiting' && !lane.isHeld) this.wake(clock.now() + settlement.dueInMs);
+      if (settlement.state === 'waiting' && !lane.isHeld) this.wake(clock.elapsed() + settlement.dueInMs);
       else if (result?.hasMore) this.wake();
       if (result?.next === undefined) return;
       run.claim = result.next;
@@ -198,7 +199,7 @@ export class Dispatcher {
   /** What the outcome of an attempt means for the message, and for its account. */
   #judge(claim: Claim, outcome: Outcome, startedAt: number, isProbe: boolean): Settlement {
     const { clock, log, random, retryHorizonMs } = this.#options;
-    const now = clock.now();
+    const now = clock.elapsed();
     const lane = this.#lane(claim.account);
     const { account } = claim;
     switch (outcome.kind) {

@@ -3,13 +3,13 @@ const PROBE_INTERVAL_MS = 30_000;
 
 /**
  * One account's share of the dispatcher: its slots, and whether it is on hold. Accounts never wait for each other,
- * because each has a lane of its own.
+ * because each has a lane of its own. Times are of the clock that only goes forward.
  */
 export class Lane {
   #inFlight = 0;
   #probeAt: number | undefined;
   #isProbing = false;
-  #releasedAt = 0;
+  #releasedAt = Number.NEGATIVE_INFINITY;
   /** More was due than there were free slots: the next one that gets free is to be used at once. */
   isBehind = false;
 
@@ -17,7 +17,7 @@ export class Lane {
     return this.#probeAt !== undefined;
   }
 
-  /** When the account was last taken off hold; 0 if never. */
+  /** When the account was last taken off hold; before all time if never. */
   get releasedAt(): number {
     return this.#releasedAt;
   }

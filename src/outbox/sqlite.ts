@@ -111,13 +111,15 @@ export class SqliteStore implements Store {
     return acceptances;
   }
 
-  claim({ account, limit, leaseMs }: ClaimRequest): Promise<ClaimResult> {
+  claim({ account, limit, leaseMs, busy }: ClaimRequest): Promise<ClaimResult> {
     return this.#commits.run(() => {
       const now = this.#options.clock.now();
-      const due = this.#sql.due.all(account, now, limit);
+      const asked = limit + busy.length;
+      const isFree = ({ id }: Record<string, unknown>) => !busy.includes(Number(id));
+      const due = this.#sql.due.all(account, now, asked).filter(isFree).slice(0, limit);
       const jumped =
-        due.length < limit ? this.#sql.jumped.all(account, now + LONGEST_DELAY_MS, limit - due.length) : [];
-      const claims = [...due, ...jumped].flatMap(({ id, lease }) => {
+        due.length < limit ? this.#sql.jumped.all(account, now + LONGEST_DELAY_MS, asked).filter(isFree) : [];
+      const claims = [...due, ...jumped].slice(0, limit).flatMap(({ id, lease }) => {
         const token = this.#options.newToken();
         this.#sql.lease.run(token, now + leaseMs, Number(id));
         const claim = this.#head(Number(id), account, token, lease !== null);
@@ -304,7 +306,7 @@ export class SqliteStore implements Store {
       id: String(row.id),
       delivery: JSON.parse(String(row.delivery)) as Delivery,
       attempts: Number(row.attempts),
-      ageMs: this.#options.clock.now() - Number(row.accepted_at),
+      ageMs: Math.max(0, this.#options.clock.now() - Number(row.accepted_at)),
     };
     return { conversation, account, lease, isInDoubt, message };
   }

@@ -72,6 +72,11 @@ export interface ClaimRequest {
   readonly account: string;
   readonly limit: number;
   readonly leaseMs: number;
+  /**
+   * Conversations that this process is still delivering from: never given, whatever their leases say. What is in flight
+   * is known from memory, since clocks jump and processes sleep.
+   */
+  readonly busy: readonly number[];
 }
 
 export interface ClaimResult {

@@ -79,8 +79,8 @@ export async function toMessage(candidate: Candidate, origin: Origin): Promise<C
     const result = await rules[name].run(request);
     for (const { msg } of result.array()) errors.push({ path: candidate[name]?.path ?? name, message: msg });
   }
-  const text = String(request.body.text ?? '');
-  if (errors.length === 0 && text.trim() === '' && origin.attachments.length === 0) {
+  const { text } = request.body;
+  if (typeof text === 'string' && text.trim() === '' && origin.attachments.length === 0) {
     errors.push({ path: candidate.text.path, message: 'must not be empty' });
   }
   return errors.length > 0 ? { errors } : { message: messageOf(request.body, origin) };

@@ -2,6 +2,7 @@ import { MIMEType } from 'node:util';
 import type { Busboy } from 'busboy';
 import { Malformed, UnsupportedContent } from '../errors.ts';
 import { messageOf } from '../fault.ts';
+import { parseJson } from '../json.ts';
 import type { Attachment, Json } from '../message.ts';
 import type { VerifiedRequest } from './verify.ts';
 
@@ -73,8 +74,7 @@ function decoderOf(charset: string): TextDecoder {
 function decodeJson(text: string): Payload['data'] {
   let data: Json;
   try {
-    // A number of 16 digits or more may not survive as a JavaScript number, and two ids must not become one.
-    data = /\d{16}/.test(text) ? JSON.parse(text, keepDigits) : JSON.parse(text);
+    data = parseJson(text);
   } catch (error) {
     // V8 quotes the text around the fault, which would put what customers write into logs.
     const position = /at position (\d+)/.exec(messageOf(error))?.[1];
@@ -83,12 +83,6 @@ function decodeJson(text: string): Payload['data'] {
   if (typeof data !== 'object' || data === null || isList(data)) throw new Malformed('The body must be a JSON object.');
   if (deeperThan(MAX_DEPTH, data)) throw new Malformed(`The body nests deeper than ${MAX_DEPTH} levels.`);
   return data;
-}
-
-function keepDigits(_key: string, value: unknown, { source }: { source?: string } = {}): unknown {
-  return typeof value === 'number' && source !== undefined && /^-?\d+$/.test(source) && !Number.isSafeInteger(value)
-    ? source
-    : value;
 }
 
 /** Level by level, without recursion. */

@@ -54,6 +54,16 @@ describe('what Haptik says of a message decides:', () => {
       { kind: 'delivered', messageId: '1411200492', createdAt: '2018-10-04T12:41:27.980Z' },
     ],
     ['200 with no created_at', answer(200, '{"message_id":7}'), { kind: 'delivered', messageId: '7', createdAt: null }],
+    [
+      '200 with a created_at of another kind',
+      answer(200, '{"message_id":7,"created_at":1538656061980}'),
+      { kind: 'delivered', createdAt: null },
+    ],
+    [
+      '200 with a long message_id',
+      answer(200, '{"message_id":4912661846655238145}'),
+      { kind: 'delivered', messageId: '4912661846655238145' },
+    ],
     ['200 without a message_id', answer(200, '{"ok":true}'), { kind: 'unknown' }],
     ['200 with an empty message_id', answer(200, '{"message_id":""}'), { kind: 'unknown' }],
     ['200 with a page', answer(200, '<html>Sign in'), { kind: 'unknown' }],

@@ -35,7 +35,7 @@ function entry(
 /** What every store must do, whatever it is made of. */
 export function storeContract(name: string, open: () => Promise<Opened>): void {
   const claimAll = (store: Store, account = 'main', limit = 100) =>
-    store.claim({ account, limit, leaseMs: LEASE_MS }).then(({ claims }) => claims);
+    store.claim({ account, limit, leaseMs: LEASE_MS, busy: [] }).then(({ claims }) => claims);
   const one = async (store: Store): Promise<Claim> => {
     const [claim, ...more] = await claimAll(store);
     if (claim === undefined || more.length > 0)
@@ -133,7 +133,7 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
 
     test('says how long until the next conversation is due', async () => {
       const { store, clock } = await open();
-      const ask = () => store.claim({ account: 'main', limit: 1, leaseMs: LEASE_MS });
+      const ask = () => store.claim({ account: 'main', limit: 1, leaseMs: LEASE_MS, busy: [] });
       expect(await ask()).toEqual({ claims: [], nextDueMs: undefined });
       await store.accept([entry('m1', 'a')]);
       await store.settle(await one(store), AGAIN, undefined);
@@ -157,10 +157,25 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
       expect(await one(store)).toMatchObject({ isInDoubt: false, message: { id: 'm1', attempts: 1 } });
     });
 
+    test('never gives a conversation that the caller is still busy with, and gives others in its place', async () => {
+      const { store, clock } = await open();
+      await store.accept([entry('m1', 'a'), entry('m2', 'b')]);
+      const [first] = await claimAll(store, 'main', 1);
+      if (!first) throw new Error('no claim');
+      clock.advance(LEASE_MS);
+      const { claims } = await store.claim({
+        account: 'main',
+        limit: 1,
+        leaseMs: LEASE_MS,
+        busy: [first.conversation],
+      });
+      expect(ids(claims)).toEqual([first.message.id === 'm1' ? 'm2' : 'm1']);
+    });
+
     test('does not wait for a clock that has jumped back', async () => {
       const { store, clock } = await open();
       await store.accept([entry('m1', 'a')]);
-      clock.advance(-7_200_000);
+      clock.jump(-7_200_000);
       expect(ids(await claimAll(store))).toEqual(['m1']);
     });
   });
@@ -257,7 +272,7 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
     test('of a process that died leaves its message in doubt, and what was accepted is there', async () => {
       const { store, clock, reopen } = await open();
       await store.accept([entry('m1', 'a'), entry('m2', 'a'), entry('m3', 'b', { providerId: 'p' })]);
-      await store.claim({ account: 'main', limit: 1, leaseMs: LEASE_MS });
+      await store.claim({ account: 'main', limit: 1, leaseMs: LEASE_MS, busy: [] });
       const after = await reopen();
       clock.advance(LEASE_MS);
       const claims = await claimAll(after);

@@ -150,7 +150,7 @@ describe('the dispatcher', () => {
     await send('a', 'x', 'gone');
     await settle();
     expect(farEnd.texts).toEqual([]);
-    expect((await store.claim({ account: 'gone', limit: 1, leaseMs: 1 })).claims).toHaveLength(1);
+    expect((await store.claim({ account: 'gone', limit: 1, leaseMs: 1, busy: [] })).claims).toHaveLength(1);
   });
 });
 
@@ -360,6 +360,38 @@ describe('an account whose credentials are refused', () => {
   });
 });
 
+describe('a clock that jumps', () => {
+  const HOURS_MS = 2 * HOUR_MS;
+
+  test.each([-HOURS_MS, HOURS_MS])('by %i ms does not send again what is in flight', async (jump) => {
+    const { clock, farEnd, dispatcher, send, settle } = await start();
+    farEnd.automatic = undefined;
+    dispatcher.start();
+    await send('a', 'a1');
+    await send('b', 'b1');
+    await settle();
+    clock.jump(jump);
+    await send('c', 'c1');
+    dispatcher.wake();
+    await settle();
+    clock.advance(2_000);
+    await settle();
+    expect(farEnd.texts).toEqual(['a1', 'b1', 'c1']);
+  });
+
+  test.each([-HOURS_MS, -60 * 24 * HOUR_MS, HOURS_MS])('by %i ms puts nobody to sleep', async (jump) => {
+    const { clock, farEnd, dispatcher, send, attempts, settle } = await start();
+    farEnd.automatic = () => ({ kind: 'retry', detail: 'HTTP 503' });
+    dispatcher.start();
+    await send('a', 'a1');
+    await attempts(1);
+    await settle();
+    clock.jump(jump);
+    clock.advance(1_000);
+    await attempts(2);
+  });
+});
+
 describe('stopping', () => {
   test('lets attempts in flight end, starts no other, and leaves the rest stored', async () => {
     const { farEnd, dispatcher, send, settle, store } = await start();
@@ -372,7 +404,7 @@ describe('stopping', () => {
     farEnd.calls[0]?.answer(DELIVERED);
     await stopped;
     expect(farEnd.texts).toEqual(['a1']);
-    const { claims } = await store.claim({ account: 'main', limit: 9, leaseMs: 1 });
+    const { claims } = await store.claim({ account: 'main', limit: 9, leaseMs: 1, busy: [] });
     expect(claims).toMatchObject([{ isInDoubt: false, message: { delivery: { text: 'a2' } } }]);
   });
 
@@ -384,7 +416,7 @@ describe('stopping', () => {
     await settle();
     await dispatcher.stop(0);
     clock.advance(500);
-    const { claims } = await store.claim({ account: 'main', limit: 9, leaseMs: 1 });
+    const { claims } = await store.claim({ account: 'main', limit: 9, leaseMs: 1, busy: [] });
     expect(claims).toMatchObject([{ isInDoubt: false, message: { attempts: 1 } }]);
   });
 });
@@ -425,7 +457,7 @@ describe('store trouble', () => {
     await turns();
     expect(farEnd.texts).toEqual(['a1']);
     clock.advance(60_000);
-    expect((await base.store.claim({ account: 'main', limit: 1, leaseMs: 1 })).claims).toEqual([]);
+    expect((await base.store.claim({ account: 'main', limit: 1, leaseMs: 1, busy: [] })).claims).toEqual([]);
   });
 
   test('does not make the dispatcher spin', async () => {

@@ -58,6 +58,7 @@ export async function turns(count = 50): Promise<void> {
 /** A clock that stands still until it is told to go on. */
 export class ManualClock implements Clock {
   #now: number;
+  #jumped = 0;
   #sleepers: { readonly at: number; readonly wake: () => void }[] = [];
 
   constructor(now = Date.parse('2026-11-22T12:30:00Z')) {
@@ -65,7 +66,16 @@ export class ManualClock implements Clock {
   }
 
   now(): number {
+    return this.#now + this.#jumped;
+  }
+
+  elapsed(): number {
     return this.#now;
+  }
+
+  /** The machine's time is set; nothing has passed. */
+  jump(ms: number): void {
+    this.#jumped += ms;
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {

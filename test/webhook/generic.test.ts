@@ -293,9 +293,38 @@ describe('bad input is refused with a clear error, and nothing is stored:', () =
     expect(simulator.requests).toEqual([]);
   });
 
+  test('many faults in little space cost little: the first places are told, and paths are cut', async () => {
+    const { request } = await startTestBridge({ routing: CHAT });
+    const key = `K${'x'.repeat(100_000)}`;
+    const faults = Array.from({ length: 11_000 }, () => '{"\\u0000":1}').join();
+    for (const body of [`{"${key}":[${faults}]}`, `{"${key}":["\\u0000","\\u0000"]}`]) {
+      const answer = await request.post('/webhooks/chat').type('application/json').serialize(String).send(body);
+      expect(answer.status).toBe(422);
+      expect(answer.body.errors.length).toBeLessThanOrEqual(20);
+      expect(answer.text.length).toBeLessThan(20_000);
+    }
+  });
+
+  test('a batch of more than 5,000 is refused before it is looked at, and of a bad one the first problems are told', async () => {
+    const { request } = await startTestBridge({ routing: CHAT });
+    const huge = await request.post('/webhooks/chat').send({ messages: Array.from({ length: 130_000 }, () => 1) });
+    expect([huge.status, huge.body.errors]).toEqual([
+      422,
+      [{ path: 'messages', message: 'must not hold more than 5000' }],
+    ]);
+    const bad = await request.post('/webhooks/chat').send({ messages: Array.from({ length: 1_000 }, () => 1) });
+    expect([bad.status, bad.body.errors.length]).toEqual([422, 20]);
+    const good = await request
+      .post('/webhooks/chat')
+      .send({ messages: Array.from({ length: 1_000 }, () => ({ sender: 'u', text: 't' })) });
+    expect([good.status, good.body.messages.length]).toEqual([202, 1_000]);
+  });
+
   test('all problems of a message come at once', async () => {
     const { request } = await startTestBridge({ routing: CHAT });
     const { body } = await request.post('/webhooks/chat').send({ text: 1, id: {}, email: [], sent_at: true });
+    const blank = await request.post('/webhooks/chat').send({ sender: '', text: ' ' });
+    expect(blank.body.errors.map(({ path }: { path: string }) => path)).toEqual(['sender', 'text']);
     expect(body.errors.map(({ path }: { path: string }) => path).sort()).toEqual([
       'email',
       'id',

@@ -1,11 +1,17 @@
+import { setImmediate } from 'node:timers/promises';
 import { type FieldError, Invalid } from '../../errors.ts';
 import type { Json, Message } from '../../message.ts';
 import type { Channel } from '../../routing/table.ts';
 import { type Candidate, type FieldName, type Found, toMessage } from '../candidate.ts';
 import { decodePayload } from '../payload.ts';
 import type { VerifiedRequest } from '../verify.ts';
-import { illFormed } from '../wellformed.ts';
+import { illFormed, MAX_PROBLEMS } from '../wellformed.ts';
 import type { Parsed, Provider, Receipt, Reply } from './provider.ts';
+
+/** Each is checked by itself, and others wait meanwhile. */
+const MAX_BATCH = 5_000;
+/** Some milliseconds of work; then whoever else waits has a turn. */
+const ITEMS_A_TURN = 50;
 
 const NAMES: readonly FieldName[] = [
   'sender',
@@ -34,11 +40,15 @@ async function parseGeneric(request: VerifiedRequest, channel: Channel): Promise
   const batch = batchOf(data, channel);
   const items = batch ?? [data];
   if (items.length === 0) throw new Invalid([{ path: 'messages', message: 'must hold at least one message' }]);
+  if (items.length > MAX_BATCH)
+    throw new Invalid([{ path: 'messages', message: `must not hold more than ${MAX_BATCH}` }]);
 
   const key = idempotencyKey(request);
   const messages: Message[] = [];
   const errors: FieldError[] = [];
   for (const [index, item] of items.entries()) {
+    if (errors.length >= MAX_PROBLEMS) break;
+    if (index % ITEMS_A_TURN === ITEMS_A_TURN - 1) await setImmediate();
     const checked = await toMessage(candidateOf(item, channel, batch ? `messages[${index}].` : ''), {
       channel: channel.name,
       country: channel.default_country,
