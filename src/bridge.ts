@@ -1,14 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import fetch from 'node-fetch';
 import { v7 } from 'uuid';
 import { createApp } from './app.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { propertyOf } from './fault.ts';
 import { createClient } from './haptik/client.ts';
 import { createDeliver } from './haptik/deliver.ts';
+import { listen } from './listen.ts';
 import { createLog, type Log } from './log.ts';
 import { acceptWith } from './outbox/accept.ts';
 import { Dispatcher } from './outbox/dispatcher.ts';
@@ -32,11 +30,6 @@ export interface Bridge {
   stop(): Promise<void>;
 }
 
-/** The port is somebody else's. */
-export class PortInUse extends Error {
-  override readonly name = 'PortInUse';
-}
-
 /** A sender that dawdles longer over one request holds memory and a connection for nothing. */
 const REQUEST_TIMEOUT_MS = 30_000;
 /** Longer than the idle time of the load balancers in front (mostly 60 s), so that it is they who close. */
@@ -46,7 +39,7 @@ const CLOSE_IDLE_MS = 20;
 /**
  * Builds everything, wires it here, and starts it in the order in which it is needed.
  *
- * @throws {RoutingRefused | FileInUse | StoreRefused | PortInUse} when it cannot start; nothing is left open then
+ * @throws {RoutingRefused | FileInUse | StoreRefused | PortInUse | ListenRefused} when it cannot start; nothing is left open then
  */
 export async function startBridge(settings: Settings, overrides: Partial<Overrides> = {}): Promise<Bridge> {
   const { clock = systemClock, random = Math.random, log = createLog(settings) } = overrides;
@@ -60,6 +53,10 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     newToken: randomUUID,
     log,
   });
+  for (const [account, waiting] of store.waiting()) {
+    if (!table.accounts.has(account))
+      log.warn('messages wait for an account that the routing file does not have', { account, waiting });
+  }
   const commitMs = store.measureCommit(() => performance.now());
 
   const client = createClient({ fetch: overrides.fetch ?? fetch, timeoutMs: settings.deliveryTimeoutMs });
@@ -95,8 +92,9 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
       app(request, response);
     },
   );
+  let url: string;
   try {
-    await listen(server, settings);
+    url = await listen(server, settings.host, settings.port);
   } catch (error) {
     await store.close();
     throw error;
@@ -105,7 +103,6 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   const ending = new AbortController();
   const { retainContentMs: contentMs, retainMs: rowsMs } = settings;
   const retention = retain({ store, contentMs, rowsMs, clock, log }, ending.signal);
-  const url = urlOf(server, settings.host);
   log.info('ready', {
     url,
     routing: settings.routingFile,
@@ -118,9 +115,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     isStopping = true;
     log.info('stopping', { delay_ms: settings.shutdownDelayMs, grace_ms: settings.shutdownGraceMs });
     await clock.sleep(settings.shutdownDelayMs);
-    const graceEnds = clock.now() + settings.shutdownGraceMs;
-    await closeServer(server, settings.shutdownGraceMs);
-    await dispatcher.stop(Math.max(0, graceEnds - clock.now()));
+    await Promise.all([closeServer(server, settings.shutdownGraceMs), dispatcher.stop(settings.shutdownGraceMs)]);
     client.close();
     ending.abort();
     await retention;
@@ -135,27 +130,6 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
       return stopped;
     },
   };
-}
-
-async function listen(server: Server, { host, port }: Settings): Promise<void> {
-  server.listen(port, host);
-  try {
-    await once(server, 'listening');
-  } catch (error) {
-    const code = propertyOf(error, 'code');
-    if (code === 'EADDRINUSE') {
-      throw new PortInUse(`port ${port} on ${host} is in use; stop what uses it, or set another PORT.`, {
-        cause: error,
-      });
-    }
-    throw new PortInUse(`cannot listen on ${host}:${port} (${code}); see HOST and PORT.`, { cause: error });
-  }
-}
-
-function urlOf(server: Server, host: string): string {
-  const { port } = server.address() as AddressInfo;
-  const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host;
-  return `http://${name}:${port}`;
 }
 
 /** No new connections; requests that have begun are finished, for `graceMs` at most. */

@@ -1,21 +1,29 @@
 #!/usr/bin/env node
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { dirname, join } from 'node:path';
 import { parseEnv } from 'node:util';
+import { onStopSignal } from './cli/signals.ts';
 
 /**
  * The one executable. What it needs is loaded by the command that needs it, after the compile cache is on: that is most
  * of what a start costs.
  */
+const command = process.argv[2];
+// First of all, since a signal may come while all else is still loading, and as PID 1 it would be ignored.
+const stopped = command === 'serve' || command === 'demo' || command === 'simulate' ? onStopSignal() : undefined;
+// A log that cannot be written (a full disk, a reader that is gone) must not end the service that it tells of.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+
 const env = readEnvironment();
-enableCompileCache(process.argv[2] === 'serve' ? join(dirname(databaseFile(env)), '.compile-cache') : undefined);
+enableCompileCache(command === 'serve' ? join(dirname(databaseFile(env)), '.compile-cache') : undefined);
 const { run } = await import('./cli/run.ts');
-await run(process.argv, env);
+await run(process.argv, env, stopped);
 
 /** `.env` of the working directory, below what the environment itself says. */
 function readEnvironment(): Readonly<Record<string, string | undefined>> {
-  return existsSync('.env') ? { ...parseEnv(readFileSync('.env', 'utf8')), ...process.env } : process.env;
+  const hasFile = statSync('.env', { throwIfNoEntry: false })?.isFile();
+  return hasFile ? { ...parseEnv(readFileSync('.env', 'utf8')), ...process.env } : process.env;
 }
 
 /** Beside the database is the one place that is surely writable where the bridge serves. */

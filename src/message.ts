@@ -76,8 +76,11 @@ export type Outcome =
   | { readonly kind: 'retry'; readonly detail: string; readonly retryAfterMs?: number | undefined }
   /** It was sent, and nobody knows whether it arrived. */
   | { readonly kind: 'unknown'; readonly detail: string }
-  /** The account's credentials are refused: the account waits, the message is not to blame. */
-  | { readonly kind: 'hold'; readonly detail: string }
+  /**
+   * The account's credentials are refused: the account waits. Mostly the message is not to blame; where it may be
+   * (`isSpent`), the attempt counts against it too.
+   */
+  | { readonly kind: 'hold'; readonly detail: string; readonly isSpent: boolean }
   | { readonly kind: 'dead'; readonly reason: DeadReason; readonly detail: string; readonly answer?: string };
 
 /** The ordering key. JSON, so that no name can be made to look like two others joined. */

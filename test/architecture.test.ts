@@ -13,6 +13,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(LEAVES.map((leaf) => [leaf, []])),
   json: ['type message'],
   log: ['type settings'],
+  listen: ['fault'],
   routing: ['type message', 'sender', 'fault'],
   webhook: [
     'type message',
@@ -26,9 +27,9 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'type outbox',
   ],
   outbox: ['message', 'fault', 'type clock', 'type log'],
-  haptik: ['type message', 'json', 'fault', 'type clock'],
+  haptik: ['type message', 'json', 'listen', 'fault', 'type clock'],
   app: ['errors', 'fault', 'type log', 'webhook'],
-  bridge: ['clock', 'fault', 'log', 'type settings', 'routing', 'outbox', 'haptik', 'app'],
+  bridge: ['clock', 'listen', 'log', 'type settings', 'routing', 'outbox', 'haptik', 'app'],
   cli: ['fault', 'settings', 'bridge', 'type routing', 'routing', 'haptik'],
 };
 

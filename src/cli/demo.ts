@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { startBridge } from '../bridge.ts';
 import { Simulator } from '../haptik/simulator.ts';
 import { readSettings } from '../settings.ts';
-import { untilSignal } from './signals.ts';
 
 interface Options {
   readonly port: number;
@@ -17,8 +16,7 @@ const CREDENTIALS = { clientId: 'demo-client', token: 'demo-token' };
 const SECRETS = { APP_KEY: 'demo-key', CRM_SECRET: 'demo-secret' };
 
 /** Bridge and simulator together, with the example routing file and a database that is gone afterwards. */
-export async function demo({ port, simulatorPort }: Options): Promise<void> {
-  const signal = untilSignal();
+export async function demo({ port, simulatorPort }: Options, stopped: Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'haptik-bridge-demo-'));
   const simulator = new Simulator({ ...CREDENTIALS, now: Date.now, random: Math.random });
   const simulatorUrl = await simulator.listen(simulatorPort);
@@ -36,7 +34,7 @@ export async function demo({ port, simulatorPort }: Options): Promise<void> {
     });
     const bridge = await startBridge(settings);
     console.log(instructions(bridge.url, simulatorUrl));
-    await signal;
+    await stopped;
     await bridge.stop();
   } finally {
     await simulator.close();

@@ -10,6 +10,7 @@ const EXIT_CONFIG = 78;
 const CODES: Readonly<Record<string, number>> = {
   PortInUse: EXIT_IN_USE,
   FileInUse: EXIT_IN_USE,
+  ListenRefused: EXIT_CONFIG,
   SettingsRefused: EXIT_CONFIG,
   RoutingRefused: EXIT_CONFIG,
   StoreRefused: EXIT_CONFIG,

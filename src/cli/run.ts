@@ -2,8 +2,12 @@ import { Command, InvalidArgumentError } from 'commander';
 import type { Environment } from '../settings.ts';
 import { exitCodeOf, explain } from './exit.ts';
 
-/** Parses the command line and runs one command. */
-export async function run(argv: readonly string[], env: Environment): Promise<void> {
+/** Parses the command line and runs one command; those that last do so until `stopped`. */
+export async function run(
+  argv: readonly string[],
+  env: Environment,
+  stopped: Promise<void> = Promise.resolve(),
+): Promise<void> {
   const program = new Command('haptik-bridge')
     .description('Accepts chat webhooks, routes them, and delivers them to Haptik.')
     .showHelpAfterError();
@@ -11,14 +15,14 @@ export async function run(argv: readonly string[], env: Environment): Promise<vo
   program
     .command('serve')
     .description('run the bridge; settings come from the environment and .env')
-    .action(async () => (await import('./serve.ts')).serve(env));
+    .action(async () => (await import('./serve.ts')).serve(env, stopped));
 
   program
     .command('demo')
     .description('run the bridge and a simulated Haptik, with commands to try')
     .option('--port <port>', 'port of the bridge; 0 takes a free one', port, 0)
     .option('--simulator-port <port>', 'port of the simulator; 0 takes a free one', port, 0)
-    .action(async (options) => (await import('./demo.ts')).demo(options));
+    .action(async (options) => (await import('./demo.ts')).demo(options, stopped));
 
   program
     .command('simulate')
@@ -27,7 +31,7 @@ export async function run(argv: readonly string[], env: Environment): Promise<vo
     .option('--host <host>', 'address to listen on', '127.0.0.1')
     .option('--client-id <id>', 'the client-id it knows', 'demo-client')
     .option('--token <token>', 'the token it knows', 'demo-token')
-    .action(async (options) => (await import('./simulate.ts')).simulate(options));
+    .action(async (options) => (await import('./simulate.ts')).simulate(options, stopped));
 
   program
     .command('check')

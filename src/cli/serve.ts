@@ -1,12 +1,10 @@
 import { startBridge } from '../bridge.ts';
 import { type Environment, readSettings } from '../settings.ts';
-import { untilSignal } from './signals.ts';
 
-/** Runs the bridge until a signal. */
-export async function serve(env: Environment): Promise<void> {
-  const signal = untilSignal();
+/** Runs the bridge until `stopped`. */
+export async function serve(env: Environment, stopped: Promise<void>): Promise<void> {
   const bridge = await startBridge(readSettings(env));
-  await signal;
+  await stopped;
   await bridge.stop();
   process.exit(0);
 }

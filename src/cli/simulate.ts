@@ -1,5 +1,4 @@
 import { Simulator } from '../haptik/simulator.ts';
-import { untilSignal } from './signals.ts';
 
 interface Options {
   readonly port: number;
@@ -8,8 +7,8 @@ interface Options {
   readonly token: string;
 }
 
-/** Runs the simulator alone until a signal. */
-export async function simulate({ port, host, clientId, token }: Options): Promise<void> {
+/** Runs the simulator alone until `stopped`. */
+export async function simulate({ port, host, clientId, token }: Options, stopped: Promise<void>): Promise<void> {
   const simulator = new Simulator({ clientId, token, now: Date.now, random: Math.random });
   const url = await simulator.listen(port, host);
   console.log(`Simulated Haptik on ${url}
@@ -21,6 +20,6 @@ export async function simulate({ port, host, clientId, token }: Options): Promis
   what arrived     curl ${url}/_simulator/messages
   start over       curl -X DELETE ${url}/_simulator
   misbehave        curl -H 'content-type: application/json' -d '{"count": 3, "status": 500}' ${url}/_simulator/faults`);
-  await untilSignal();
+  await stopped;
   await simulator.close();
 }

@@ -44,7 +44,11 @@ export function createClient({ fetch, timeoutMs }: ClientOptions): { readonly po
       call.request?.destroy(new Error(why));
     };
     const stop = () => end(STOPPING);
-    const timer = setTimeout(() => end(`no answer within ${timeoutMs} ms`), timeoutMs);
+    // After a pause of the whole process timers are served before sockets: an answer that is there already is read first.
+    const timer = setTimeout(
+      () => setImmediate(() => setImmediate(end, `no answer within ${timeoutMs} ms`)),
+      timeoutMs,
+    );
     signal.addEventListener('abort', stop);
     try {
       const response = await fetch(url, {
@@ -66,6 +70,7 @@ export function createClient({ fetch, timeoutMs }: ClientOptions): { readonly po
     } catch (error) {
       return { isWritten: call.isWritten, detail: call.ending ?? describe(error) };
     } finally {
+      call.request = undefined;
       clearTimeout(timer);
       signal.removeEventListener('abort', stop);
     }

@@ -63,7 +63,7 @@ function judgeMessage(answer: Answer, now: number): Outcome | 'not_registered' {
     case 200:
       return judgeLogged(answer.text);
     case 401:
-      return { kind: 'hold', detail };
+      return { kind: 'hold', detail, isSpent: false };
     case 403:
       return 'not_registered';
     case 502:
@@ -91,7 +91,8 @@ function judgeRegistration(answer: Answer, now: number): Registration {
   if (!('status' in answer)) return { kind: 'retry', detail: `registering the user: ${answer.detail}` };
   const detail = `registering the user: HTTP ${answer.status}`;
   if (answer.status >= 200 && answer.status < 300) return { kind: 'registered' };
-  if (answer.status === 401 || answer.status === 403) return { kind: 'hold', detail };
+  // A 403 here is no answer of Haptik's. Something in front of it may refuse us all, or just what this user is called.
+  if (answer.status === 401 || answer.status === 403) return { kind: 'hold', detail, isSpent: answer.status === 403 };
   if (isTransient(answer.status)) return retry(detail, answer.retryAfter, now);
   return { kind: 'dead', reason: 'registration_refused', detail, answer: kept(answer.text) };
 }

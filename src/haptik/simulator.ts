@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import express, { type Request, type Response } from 'express';
 import { z } from 'zod';
+import { listen } from '../listen.ts';
 
 export interface SimulatorOptions {
   readonly clientId: string;
@@ -63,7 +63,7 @@ export const fault = z
     action: z.enum(['answer', 'hang', 'drop', 'accept_then_drop', 'garbage']).default('answer'),
     status: z.int().min(200).max(599).optional(),
     body: z.unknown().optional(),
-    headers: z.record(z.string(), z.string()).default({}),
+    headers: z.record(z.string().regex(/^[A-Za-z0-9-]+$/), z.string().regex(/^[\x20-\x7e]*$/)).default({}),
   })
   .refine((value) => (value.count === undefined) !== (value.rate === undefined), 'give either count or rate');
 
@@ -120,12 +120,9 @@ export class Simulator {
     return this.#requests;
   }
 
-  /** @returns the base URL; port 0 takes a free one */
-  async listen(port = 0, host = '127.0.0.1'): Promise<string> {
-    this.#server.listen(port, host);
-    await once(this.#server, 'listening');
-    const address = this.#server.address() as AddressInfo;
-    return `http://${host}:${address.port}`;
+  /** @returns the base URL; port 0 takes a free one. @throws {PortInUse | ListenRefused} */
+  listen(port = 0, host = '127.0.0.1'): Promise<string> {
+    return listen(this.#server, host, port);
   }
 
   /** @throws {z.ZodError} when it is not a fault */

@@ -3,7 +3,7 @@ import { messageOf } from '../fault.ts';
 import type { Log } from '../log.ts';
 import type { Delivery, Outcome } from '../message.ts';
 import { backoffMs } from './backoff.ts';
-import { Lane } from './lane.ts';
+import { Lane, PROBE_INTERVAL_MS } from './lane.ts';
 import type { Claim, LeaseOffer, Settlement, SettleResult, Store } from './store.ts';
 
 /** One try at the far end. When `signal` aborts it ends soon. A rejection counts as an unknown outcome. */
@@ -208,7 +208,7 @@ export class Dispatcher {
         if (isProbe && lane.isHeld) {
           lane.release(now);
           this.wake();
-          log.info('account released: its credentials are accepted again', { account });
+          log.info('account released: Haptik accepts it again', { account });
         }
         return outcome.kind === 'dead'
           ? {
@@ -220,8 +220,13 @@ export class Dispatcher {
       case 'hold': {
         const wasHeld = lane.isHeld;
         if (lane.hold(startedAt, isProbe, now)) {
-          if (!wasHeld) log.error('account on hold: Haptik refuses its credentials; its messages wait', { account });
-          return { state: 'waiting', dueInMs: 0, isSpent: false, detail: outcome.detail };
+          const { detail, isSpent } = outcome;
+          if (!wasHeld) log.error('account on hold: Haptik refuses it, and its messages wait', { account, detail });
+          // A message that may itself be the cause must not hold everybody for ever: it is neither the next probe, nor
+          // does it grow young again by the releases in between.
+          if (isSpent && claim.message.ageMs >= retryHorizonMs) return { state: 'dead', reason: 'expired', detail };
+          const backoff = isSpent ? PROBE_INTERVAL_MS + backoffMs(claim.message.attempts + 1, undefined, random()) : 0;
+          return { state: 'waiting', dueInMs: backoff, isSpent, detail };
         }
         break;
       }

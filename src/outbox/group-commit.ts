@@ -13,15 +13,9 @@ export class GroupCommit {
   readonly #database: DatabaseSync;
   #queue: Job[] = [];
   #isScheduled = false;
-  #isFailing = false;
 
   constructor(database: DatabaseSync) {
     this.#database = database;
-  }
-
-  /** Whether the last commit failed. */
-  get isFailing(): boolean {
-    return this.#isFailing;
   }
 
   /** Resolves with what `work` returned, after the commit. `work` may run twice; it must only touch the database. */
@@ -66,9 +60,7 @@ export class GroupCommit {
       this.#database.exec('begin immediate');
       confirmations = jobs.map((job) => job.run());
       this.#database.exec('commit');
-      this.#isFailing = false;
     } catch (error) {
-      this.#isFailing = true;
       // SQLite has rolled back by itself after a full disk or an I/O error.
       if (this.#database.isTransaction) this.#database.exec('rollback');
       throw error;

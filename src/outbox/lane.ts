@@ -1,5 +1,5 @@
 /** How often the credentials of a held account are tried. */
-const PROBE_INTERVAL_MS = 30_000;
+export const PROBE_INTERVAL_MS = 30_000;
 
 /**
  * One account's share of the dispatcher: its slots, and whether it is on hold. Accounts never wait for each other,

@@ -32,8 +32,12 @@ const MIGRATIONS: readonly string[] = [
   create index messages_to_erase on messages (settled_at) where state = 'delivered' and has_content = 1;
   create index messages_to_prune on messages (settled_at) where state = 'delivered';
 
+  -- What is written to see whether the disk takes it.
+  create table probe (id integer primary key, content blob not null) strict;
+
   -- Only those with waiting messages: pending counts them, and at 0 the row goes. Messages refer to them by number, since
-  -- the index of what waits is the largest there is in an outage, and the key is long.
+  -- the index of what waits is the largest there is in an outage, and the key is long; numbers are used again, so that
+  -- only waiting messages have one.
   create table conversations (
     id integer primary key,
     key text not null unique,

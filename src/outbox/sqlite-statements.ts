@@ -1,7 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 
 const DELIVERED = `
-  update messages set state = 'delivered', settled_at = ?, message_id = ?, created_at = ?, attempts = attempts + 1,
+  update messages set state = 'delivered', conversation = null, settled_at = ?, message_id = ?, created_at = ?, attempts = attempts + 1,
     detail = null`;
 /** What the customer wrote, and who they are beyond their address. What is left says what happened, and when. */
 const ERASED = `has_content = 0,
@@ -49,9 +49,11 @@ export function prepareStatements(database: DatabaseSync) {
       delete from messages where seq in (
         select seq from messages where state = 'delivered' and settled_at <= ? order by settled_at limit ?)`),
     dead: sql(`
-      update messages set state = 'dead', settled_at = ?, reason = ?, detail = ?, attempts = attempts + 1
+      update messages set state = 'dead', conversation = null, settled_at = ?, reason = ?, detail = ?, attempts = attempts + 1
       where id = ? and state = 'waiting'`),
     again: sql("update messages set attempts = attempts + ?, detail = ? where id = ? and state = 'waiting'"),
+    probe: sql('insert or replace into probe (id, content) values (1, zeroblob(?))'),
+    endProbe: sql('delete from probe'),
   };
 }
 

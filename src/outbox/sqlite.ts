@@ -41,6 +41,7 @@ const LONGEST_DELAY_MS = 3_600_000;
 
 /** Enough for the indexes of a backlog of 100,000 messages; what does not fit is read from disk for each accept. */
 const CACHE_KIB = 16_384;
+const PROBE_BYTES = 1_048_576;
 /** Pages given back to the disk at a time: some 800 kB. */
 const VACUUM_PAGES = 200;
 
@@ -54,6 +55,7 @@ export class SqliteStore implements Store {
   readonly #options: Options;
   readonly #sql: Statements;
   readonly #waiting: Map<string, number>;
+  #isFailing = false;
 
   /** @throws {FileInUse} when another process has the file; {StoreRefused} when it cannot be used */
   static open(options: Options): SqliteStore {
@@ -103,7 +105,13 @@ export class SqliteStore implements Store {
       if (account === undefined || this.#waitingOf(account) < this.#options.maxBacklog) continue;
       throw new BacklogFull(`${this.#waitingOf(account)} messages of account ${account} wait already (MAX_BACKLOG)`);
     }
-    const acceptances = await this.#commits.run(() => entries.map((entry) => this.#acceptOne(entry)));
+    const acceptances = await this.#commits
+      .run(() => entries.map((entry) => this.#acceptOne(entry)))
+      .catch((error) => {
+        this.#isFailing = true;
+        throw error;
+      });
+    this.#isFailing = false;
     for (const [index, entry] of entries.entries()) {
       const account = accountOf(entry);
       if (account !== undefined && !acceptances[index]?.isDuplicate) this.#countUp(account, 1);
@@ -160,13 +168,17 @@ export class SqliteStore implements Store {
   }
 
   async isWritable(): Promise<boolean> {
-    if (!this.#commits.isFailing) return true;
-    return this.#commits
-      .run(() => this.#write())
-      .then(
-        () => true,
-        () => false,
-      );
+    if (!this.#isFailing) return true;
+    try {
+      // On a disk that is nearly full small writes go on for long: it takes one as large as a webhook may be. It takes two
+      // commits, since pages that are freed in the commit that fills them are never written.
+      await this.#commits.run(() => this.#sql.probe.run(PROBE_BYTES));
+      await this.#commits.run(() => this.#sql.endProbe.run());
+      this.#isFailing = false;
+    } catch {
+      return false;
+    }
+    return true;
   }
 
   async close(): Promise<void> {
@@ -205,6 +217,11 @@ export class SqliteStore implements Store {
   #countWaiting(): Map<string, number> {
     const rows = this.#database.prepare('select account, sum(pending) as n from conversations group by account').all();
     return new Map(rows.map(({ account, n }) => [String(account), Number(n)]));
+  }
+
+  /** How many messages of each account wait. */
+  waiting(): ReadonlyMap<string, number> {
+    return this.#waiting;
   }
 
   #waitingOf(account: string): number {

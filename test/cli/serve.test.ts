@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { CREDENTIALS, startSimulator } from '../support/bridge.ts';
@@ -86,6 +86,7 @@ describe('serve', () => {
     await writeFile(join(cwd, 'routing.yaml'), routing(haptik));
     const { program, url } = await serve();
     await post(url, { sender: 'u1', text: 'hangs' });
+    await until('the attempt hangs', () => simulator.requests.length === 1);
     program.child.kill('SIGTERM');
     await program.printed(/"message":"stopping"/);
     program.child.kill('SIGTERM');
@@ -95,7 +96,62 @@ describe('serve', () => {
   });
 });
 
+describe('stopping', () => {
+  test('by one stop that is told twice at once is graceful all the same', async () => {
+    const { simulator, url: haptik } = await startSimulator();
+    simulator.addFault({ count: 1, delay_ms: 300, path: 'message' });
+    await writeFile(join(cwd, 'routing.yaml'), routing(haptik));
+    const { program, url } = await serve();
+    await post(url, { sender: 'u1', text: 'slow' });
+    await until('it is in flight', () => simulator.requests.length === 1);
+    program.child.kill('SIGTERM');
+    program.child.kill('SIGINT');
+    expect(await program.ended()).toBe(0);
+    expect(program.output()).toMatch(/"message":"stopped"/);
+    expect(simulator.messages).toHaveLength(1);
+  });
+
+  test('while a slow upload goes on takes nothing from the attempts in flight', async () => {
+    const { simulator, url: haptik } = await startSimulator();
+    simulator.addFault({ count: 1, delay_ms: 500, path: 'message' });
+    await writeFile(join(cwd, 'routing.yaml'), routing(haptik));
+    const { program, url } = await serve({ SHUTDOWN_GRACE_MS: '1500' });
+    const upload = connect(Number(new URL(url).port), '127.0.0.1');
+    onTestEnd(() => upload.destroy());
+    upload.on('error', () => undefined);
+    upload.write(
+      'POST /webhooks/chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{',
+    );
+    await post(url, { sender: 'u1', text: 'slow' });
+    await until('it is in flight', () => simulator.requests.length === 1);
+    program.child.kill('SIGTERM');
+    expect(await program.ended()).toBe(0);
+    expect(program.output()).toMatch(/"message":"delivered"/);
+    expect(program.output()).not.toMatch(/possible_repeat/);
+  });
+});
+
+describe('the log', () => {
+  test('that nobody reads any more does not end the service', async () => {
+    const { simulator, url: haptik } = await startSimulator();
+    await writeFile(join(cwd, 'routing.yaml'), routing(haptik));
+    const { program, url } = await serve();
+    program.child.stdout?.destroy();
+    for (const text of ['one', 'two', 'three']) expect((await post(url, { sender: 'u1', text })).status).toBe(202);
+    await until('all are delivered', () => simulator.messages.length === 3);
+    program.child.kill('SIGTERM');
+    expect(await program.ended()).toBe(0);
+  });
+});
+
 describe('a start that cannot be', () => {
+  test('on an address that is not of this machine says so, and ends with 78', async () => {
+    await writeFile(join(cwd, 'routing.yaml'), routing('http://127.0.0.1:9'));
+    const program = runCli(['serve'], { cwd, env: { ...ENV, HOST: '203.0.113.1' } });
+    expect(await program.ended()).toBe(78);
+    expect(program.output()).toContain('cannot listen on 203.0.113.1:0 (EADDRNOTAVAIL); set another HOST or PORT.');
+  });
+
   test('with wrong settings names each of them, one a line, and ends with 78', async () => {
     const program = runCli(['serve'], {
       cwd,

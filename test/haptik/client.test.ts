@@ -1,5 +1,8 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTcpServer, type Server as TcpServer } from 'node:net';
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import fetch from 'node-fetch';
 import { createClient } from '../../src/haptik/client.ts';
@@ -71,6 +74,18 @@ describe('an answer', () => {
     });
     expect(await client()(url)).toMatchObject({ status: 400, text: '' });
   });
+});
+
+test('an answer that came during a pause of the whole process counts, though the deadline passed meanwhile', async () => {
+  const server = fork(join(import.meta.dirname, 'fixtures/slow-server.mjs'));
+  onTestEnd(() => server.kill());
+  const [port] = (await once(server, 'message')) as [number];
+  const post = client(300);
+  const answer = post(new URL(`http://127.0.0.1:${port}/`));
+  await once(server, 'message');
+  // Nothing of this process runs, and meanwhile the server answers.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 800);
+  expect(await answer).toMatchObject({ status: 200, text: 'late' });
 });
 
 describe('connections', () => {

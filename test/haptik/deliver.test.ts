@@ -129,8 +129,8 @@ describe('a user whom Haptik does not know', () => {
   });
 
   test.each<[string, Answer, object]>([
-    ['401', answer(401), { kind: 'hold' }],
-    ['403', answer(403), { kind: 'hold' }],
+    ['401', answer(401), { kind: 'hold', isSpent: false }],
+    ['403', answer(403), { kind: 'hold', isSpent: true }],
     ['400', answer(400, 'bad'), { kind: 'dead', reason: 'registration_refused', answer: 'bad' }],
     ['409', answer(409), { kind: 'dead', reason: 'registration_refused' }],
     ['408', answer(408), { kind: 'retry' }],

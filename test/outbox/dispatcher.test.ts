@@ -262,7 +262,7 @@ describe('a message that fails', () => {
 });
 
 describe('an account whose credentials are refused', () => {
-  const HOLD: Outcome = { kind: 'hold', detail: 'HTTP 401' };
+  const HOLD: Outcome = { kind: 'hold', detail: 'HTTP 401', isSpent: false };
   const TWO = () =>
     new Map([
       ['main', { maxConcurrency: undefined }],
@@ -339,6 +339,31 @@ describe('an account whose credentials are refused', () => {
     await send('b', 'b1');
     await attempts(4);
     expect(farEnd.texts.at(-1)).toBe('b1');
+  });
+
+  test('on account of one message alone is released by another, and that message grows old and is given up', async () => {
+    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await start({ retryHorizonMs: HOUR_MS });
+    const refused = (): Outcome => ({ kind: 'hold', detail: 'registering the user: HTTP 403', isSpent: true });
+    farEnd.automatic = ({ authId }) => (authId === 'poison' ? refused() : DELIVERED);
+    dispatcher.start();
+    await send('poison', 'p');
+    await attempts(1);
+    await settle();
+    await send('good', 'g1');
+    clock.advance(30_000);
+    await attempts(2);
+    expect(farEnd.texts).toEqual(['p', 'g1']);
+    for (let minute = 0; minute < 120; minute += 1) {
+      clock.advance(60_000);
+      await settle();
+      await send('good', `later ${minute}`);
+      await settle();
+    }
+    expect(lines.filter(({ message }) => message === 'dead')).toMatchObject([{ auth_id: 'poison', reason: 'expired' }]);
+    expect(farEnd.texts.filter((text) => text === 'p').length).toBeLessThan(20);
+    clock.advance(60_000);
+    await settle();
+    expect(farEnd.texts.filter((text) => text.startsWith('later'))).toHaveLength(120);
   });
 
   test('for longer than the horizon costs no message', async () => {

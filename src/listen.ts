@@ -1,0 +1,36 @@
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { propertyOf } from './fault.ts';
+
+/** The port is somebody else's. */
+export class PortInUse extends Error {
+  override readonly name = 'PortInUse';
+}
+
+/** The address is none that this machine can listen on. */
+export class ListenRefused extends Error {
+  override readonly name = 'ListenRefused';
+}
+
+/**
+ * Listens, on a free port where the port is 0.
+ *
+ * @returns the base URL
+ * @throws {PortInUse | ListenRefused}
+ */
+export async function listen(server: Server, host: string, port: number): Promise<string> {
+  server.listen(port, host);
+  try {
+    await once(server, 'listening');
+  } catch (cause) {
+    const code = propertyOf(cause, 'code');
+    if (code === 'EADDRINUSE') {
+      throw new PortInUse(`port ${port} on ${host} is in use; stop what uses it, or set another PORT.`, { cause });
+    }
+    throw new ListenRefused(`cannot listen on ${host}:${port} (${code}); set another HOST or PORT.`, { cause });
+  }
+  const address = server.address() as AddressInfo;
+  const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host;
+  return `http://${name}:${address.port}`;
+}
