@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { messageOf } from '../fault.ts';
-import { isCountry, normaliseSender } from '../sender.ts';
-import { type Condition, fullMatch, matches, oneOf, startsWith } from './condition.ts';
+import { isCountry } from '../sender.ts';
+import { type Condition, fullMatch, matches, startsWith } from './condition.ts';
 import { type FieldPath, parsePath } from './path.ts';
 import { createTemplates } from './templates.ts';
 
@@ -238,8 +238,6 @@ const condition = z.union(
   'expected a value, a list of values, { prefix: … } or { matches: … }',
 );
 
-/** Compared in the one form that messages have them in. */
-const PARTIES = new Set(['sender', 'recipient']);
 const WHEN = /^(recipient|sender|text|fields\..+)$/;
 const whenKey = z
   .string()
@@ -260,16 +258,12 @@ function subjectOf(key: string): FieldPath {
   return parsePath(key.replace(/^fields\./, ''));
 }
 
-const when = z.record(whenKey, condition).transform((entries) =>
-  Object.entries(entries).map(([key, wanted]) => ({
-    subject: key,
-    path: subjectOf(key),
-    fits:
-      typeof wanted === 'function'
-        ? wanted
-        : oneOf(wanted.map(PARTIES.has(key) ? (value) => normaliseSender(value) : String)),
-  })),
-);
+/** `wanted` stays as it was written: how a sender is compared is a matter of the route's channel. */
+const when = z
+  .record(whenKey, condition)
+  .transform((entries) =>
+    Object.entries(entries).map(([key, wanted]) => ({ subject: key, path: subjectOf(key), wanted })),
+  );
 
 const route = z.strictObject({
   channel: name,

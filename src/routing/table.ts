@@ -1,6 +1,7 @@
 import { messageOf } from '../fault.ts';
 import type { Delivery, Message, Placement, UnroutedReason, UserProfile } from '../message.ts';
-import { normaliseSender } from '../sender.ts';
+import { type CountryCode, normaliseSender } from '../sender.ts';
+import { oneOf } from './condition.ts';
 import type { AccountConfig, ChannelConfig, RouteConfig, RoutingFile } from './schema.ts';
 import type { Template } from './templates.ts';
 
@@ -29,8 +30,11 @@ export interface RoutingTable {
   place(channel: string, message: Message): Placement;
 }
 
+type Test = (message: Message) => boolean;
+
 interface Route extends RouteConfig {
   readonly label: string;
+  readonly tests: readonly Test[];
   readonly accountName: string;
   readonly accountConfig: AccountConfig;
 }
@@ -42,14 +46,15 @@ const USER_PATH = '/v1.0/user/';
 export function createTable(file: RoutingFile, version: string): RoutingTable {
   const accounts = new Map(Object.entries(file.accounts).map(([name, config]) => [name, toAccount(name, config)]));
   const channels = new Map(Object.entries(file.channels).map(([name, config]) => [name, { ...config, name }]));
-  const senders = new Map(Object.entries(file.senders).map(([sender, id]) => [normaliseSender(sender), id]));
+  const knownAs = sendersByCountry(file);
   const routes = new Map<string, Route[]>();
   for (const [index, config] of file.routes.entries()) {
     const accountName = config.account ?? [...accounts.keys()][0] ?? '';
     const accountConfig = file.accounts[accountName];
     if (accountConfig === undefined) throw new Error(`routes[${index}] has no account`);
     const siblings = routes.get(config.channel) ?? [];
-    siblings.push({ ...config, label: `routes[${index}]`, accountName, accountConfig });
+    const tests = config.when.map((condition) => testOf(condition, file.channels[config.channel]?.default_country));
+    siblings.push({ ...config, label: `routes[${index}]`, tests, accountName, accountConfig });
     routes.set(config.channel, siblings);
   }
   return {
@@ -58,11 +63,11 @@ export function createTable(file: RoutingFile, version: string): RoutingTable {
     channels,
     file,
     place(channel, message) {
-      const route = routes.get(channel)?.find((candidate) => fits(candidate, message));
+      const route = routes.get(channel)?.find(({ tests }) => tests.every((test) => test(message)));
       if (route === undefined) {
         return { route: null, dead: 'unroutable', detail: `no route of channel ${channel} fits this message` };
       }
-      return deliveryBy(route, channel, message, senders.get(message.sender));
+      return deliveryBy(route, channel, message, knownAs(message.sender, channels.get(channel)?.default_country));
     },
   };
 }
@@ -85,17 +90,45 @@ function under(base: URL, path: string): URL {
   return new URL(base.href.replace(/\/+$/, '') + path);
 }
 
-function fits(route: Route, message: Message): boolean {
-  return route.when.every(({ subject, path, fits }) => {
-    switch (subject) {
-      case 'sender':
-      case 'recipient':
-      case 'text':
-        return fits(message[subject]);
-      default:
-        return fits(path.read(message.fields));
+/** Senders and recipients are compared in the one form that messages have them in. */
+function testOf({ subject, path, wanted }: RouteConfig['when'][number], country: CountryCode | undefined): Test {
+  const among = (normal: (value: string) => string) =>
+    typeof wanted === 'function' ? wanted : oneOf(wanted.map(normal));
+  switch (subject) {
+    case 'sender': {
+      const fits = among((value) => normaliseSender(value, country));
+      return ({ sender }) => fits(sender);
     }
-  });
+    case 'recipient': {
+      const fits = among((value) => normaliseSender(value));
+      return ({ recipient }) => fits(recipient);
+    }
+    case 'text': {
+      const fits = among(String);
+      return ({ text }) => fits(text);
+    }
+    default: {
+      const fits = among(String);
+      return ({ fields }) => fits(path.read(fields));
+    }
+  }
+}
+
+/**
+ * The auth_id of a sender that the file lists. A number without `+` is a phone number where the channel's country makes it
+ * one, so each country has a list of the keys that read differently there.
+ */
+function sendersByCountry({ channels, senders }: RoutingFile) {
+  const listed = (country?: CountryCode) =>
+    new Map(Object.entries(senders).map(([sender, id]) => [normaliseSender(sender, country), id] as const));
+  const everywhere = listed();
+  const byCountry = new Map<CountryCode, ReadonlyMap<string, string>>();
+  for (const { default_country: country } of Object.values(channels)) {
+    if (country === undefined || byCountry.has(country)) continue;
+    byCountry.set(country, new Map([...listed(country)].filter(([sender]) => !everywhere.has(sender))));
+  }
+  return (sender: string, country: CountryCode | undefined): string | undefined =>
+    everywhere.get(sender) ?? (country && byCountry.get(country)?.get(sender));
 }
 
 type Rendered = { readonly text: string } | { readonly fault: string };

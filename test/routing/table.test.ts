@@ -583,3 +583,29 @@ test('placing never throws, whatever a stranger sends', () => {
     }),
   );
 });
+
+test('senders and when.sender are read by the country of the channel, as its messages are', () => {
+  const { place } = parseRouting(
+    `
+accounts: { main: { base_url: "https://a.example", client_id: a, token: t } }
+channels: { in: { verify: none, default_country: IN }, any: { verify: none } }
+routes:
+  - { channel: in, when: { sender: "98200 12345" }, business_id: 1, auth_id: "x{{ sender | digits }}" }
+  - { channel: in, business_id: 2, auth_id: "x{{ sender | digits }}" }
+  - { channel: any, business_id: 3, auth_id: "x{{ sender | digits }}" }
+senders: { "9820012345": CUST1, "9820099999": CUST2, "+919820077777": CUST3 }
+`,
+    'routing.yaml',
+    {},
+  );
+  const message = (sender: string) => ({ sender, recipient: 'r', text: 't', fields: {}, attachments: [] });
+  const of = (channel: string, sender: string) => {
+    const placement = place(channel, message(sender));
+    return 'delivery' in placement ? [placement.delivery.businessId, placement.delivery.authId] : placement.dead;
+  };
+  expect(of('in', '+919820012345')).toEqual([1, 'CUST1']);
+  expect(of('in', '+919820099999')).toEqual([2, 'CUST2']);
+  expect(of('in', '+919820077777')).toEqual([2, 'CUST3']);
+  expect(of('any', '9820012345')).toEqual([3, 'CUST1']);
+  expect(of('any', '+919820099999')).toEqual([3, 'x919820099999']);
+});
