@@ -1,14 +1,15 @@
-/** Supervisors signal a process and then its group: the same stop told twice, and heard in one turn of the event loop. */
-const SAME_STOP_MS = 0.5;
-
-/** Resolves at the first SIGTERM or SIGINT. One that comes after that ends the process at once. */
+/**
+ * Resolves at the first SIGTERM or SIGINT. One that comes after that ends the process at once; but not one that is heard
+ * in the same turn of the event loop, since supervisors signal a process and then its group: the same stop told twice.
+ */
 export function onStopSignal(): Promise<void> {
   return new Promise((resolve) => {
-    let firstAt: number | undefined;
+    let isStopping = false;
     const onSignal = () => {
-      const now = performance.now();
-      if (firstAt !== undefined && now - firstAt > SAME_STOP_MS) process.exit(0);
-      firstAt ??= now;
+      if (isStopping) process.exit(0);
+      setImmediate(() => {
+        isStopping = true;
+      });
       resolve();
     };
     process.on('SIGTERM', onSignal);

@@ -48,13 +48,14 @@ const TURNS = 16;
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #lanes = new Map<string, Lane>();
-  readonly #runs = new Map<Run, Promise<void>>();
+  readonly #runs = new Set<Run>();
   readonly #abort = new AbortController();
   #loop: Promise<void> | undefined;
   #isStopping = false;
   #wakeAt = 0;
   #nap = new AbortController();
   #renewedAt = 0;
+  #onVacated = () => {};
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -70,10 +71,19 @@ export class Dispatcher {
     this.wake();
     await this.#loop;
     const grace = new AbortController();
-    const runs = Promise.all(this.#runs.values()).finally(() => grace.abort());
+    const ended = this.#untilIdle().finally(() => grace.abort());
     await this.#options.clock.sleep(graceMs, grace.signal);
     this.#abort.abort();
-    await runs;
+    await ended;
+  }
+
+  /** An offered slot counts: what is being stored under it may be leased already. */
+  async #untilIdle(): Promise<void> {
+    while ([...this.#lanes.values()].some((lane) => lane.isBusy)) {
+      await new Promise<void>((resolve) => {
+        this.#onVacated = resolve;
+      });
+    }
   }
 
   /** Something is due at `at`, by default now. */
@@ -112,6 +122,7 @@ export class Dispatcher {
   #vacate(account: string, isProbe: boolean): void {
     const lane = this.#lane(account);
     lane.vacate(isProbe);
+    this.#onVacated();
     if (lane.isBehind) this.wake();
   }
 
@@ -144,7 +155,7 @@ export class Dispatcher {
     if (now - this.#renewedAt < RENEW_MS) return;
     if (this.#runs.size > 0) {
       await this.#options.store.renew(
-        [...this.#runs.keys()].map(({ claim }) => claim),
+        [...this.#runs].map(({ claim }) => claim),
         LEASE_MS,
       );
     }
@@ -160,7 +171,7 @@ export class Dispatcher {
       if (lane.probeAt !== undefined) this.wake(lane.probeAt);
       return;
     }
-    const busy = [...this.#runs.keys()].map(({ claim }) => claim.conversation);
+    const busy = [...this.#runs].map(({ claim }) => claim.conversation);
     const { claims, nextDueMs } = await store.claim({ account, limit, leaseMs: LEASE_MS, busy });
     for (const claim of claims) this.#track(claim, lane.occupy());
     lane.isBehind = claims.length === limit;
@@ -169,11 +180,15 @@ export class Dispatcher {
 
   #track(claim: Claim, isProbe: boolean): void {
     const run: Run = { claim, isProbe };
-    const ended = this.#deliverFrom(run).finally(() => {
-      this.#runs.delete(run);
-      this.#vacate(claim.account, isProbe);
-    });
-    this.#runs.set(run, ended);
+    this.#runs.add(run);
+    void this.#deliverFrom(run)
+      .catch((error) =>
+        this.#options.log.error('delivering broke off; goes on when the lease ends', { ...about(run.claim), error }),
+      )
+      .finally(() => {
+        this.#runs.delete(run);
+        this.#vacate(claim.account, isProbe);
+      });
   }
 
   /** Delivers from one conversation until nothing waits, something fails, or its turns are up. */

@@ -13,6 +13,11 @@ export class Lane {
   /** More was due than there were free slots: the next one that gets free is to be used at once. */
   isBehind = false;
 
+  /** Some slot is taken. */
+  get isBusy(): boolean {
+    return this.#inFlight > 0;
+  }
+
   get isHeld(): boolean {
     return this.#probeAt !== undefined;
   }

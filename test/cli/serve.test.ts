@@ -1,10 +1,12 @@
+import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { CREDENTIALS, startSimulator } from '../support/bridge.ts';
 import { onTestEnd, temporaryFolder, until } from '../support/fixtures.ts';
-import { type Program, runCli } from '../support/process.ts';
+import { type Program, ROOT, runCli } from '../support/process.ts';
 
 let cwd: string;
 
@@ -97,18 +99,21 @@ describe('serve', () => {
 });
 
 describe('stopping', () => {
-  test('by one stop that is told twice at once is graceful all the same', async () => {
-    const { simulator, url: haptik } = await startSimulator();
-    simulator.addFault({ count: 1, delay_ms: 300, path: 'message' });
-    await writeFile(join(cwd, 'routing.yaml'), routing(haptik));
-    const { program, url } = await serve();
-    await post(url, { sender: 'u1', text: 'slow' });
-    await until('it is in flight', () => simulator.requests.length === 1);
-    program.child.kill('SIGTERM');
-    program.child.kill('SIGINT');
-    expect(await program.ended()).toBe(0);
-    expect(program.output()).toMatch(/"message":"stopped"/);
-    expect(simulator.messages).toHaveLength(1);
+  test('by one stop that is told twice at once is graceful all the same, and a later one ends at once', async () => {
+    const script = `
+      const { onStopSignal } = await import(${JSON.stringify(join(ROOT, 'src/cli/signals.ts'))});
+      const stopped = onStopSignal();
+      process.emit('SIGTERM');
+      process.emit('SIGTERM');
+      await stopped;
+      console.log('graceful');
+      setImmediate(() => {
+        process.emit('SIGINT');
+        console.log('still there');
+      });
+    `;
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);
+    expect(stdout).toBe('graceful\n');
   });
 
   test('while a slow upload goes on takes nothing from the attempts in flight', async () => {

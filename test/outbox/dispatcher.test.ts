@@ -433,6 +433,18 @@ describe('stopping', () => {
     expect(claims).toMatchObject([{ isInDoubt: false, message: { delivery: { text: 'a2' } } }]);
   });
 
+  test('waits for what was being stored under an offered slot when it began', async () => {
+    const { farEnd, dispatcher, send, settle, store } = await start();
+    dispatcher.start();
+    const accepted = send('a', 'a1');
+    const stopped = dispatcher.stop(10_000);
+    await accepted;
+    await stopped;
+    await settle();
+    expect(farEnd.texts).toEqual(['a1']);
+    expect((await store.claim({ account: 'main', limit: 9, leaseMs: 1, busy: [] })).nextDueMs).toBeUndefined();
+  });
+
   test('aborts what does not end in time, and writes what can be said of it', async () => {
     const { farEnd, dispatcher, send, settle, store, clock } = await start();
     farEnd.automatic = undefined;
