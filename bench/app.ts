@@ -23,7 +23,7 @@ createApp({
   table: () => table,
   accept: DATABASE
     ? acceptWith(
-        SqliteStore.open({
+        new SqliteStore({
           file: DATABASE,
           clock,
           newToken: randomUUID,

@@ -45,7 +45,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   const { clock = systemClock, random = Math.random, log = createLog(settings) } = overrides;
 
   const table = await loadRouting(settings.routingFile, settings.env);
-  const store = SqliteStore.open({
+  const store = new SqliteStore({
     file: settings.databaseFile,
     maxBacklog: settings.maxBacklog,
     eraseAtOnce: settings.retainContentMs === 0,

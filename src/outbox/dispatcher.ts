@@ -2,8 +2,8 @@ import type { Clock } from '../clock.ts';
 import { messageOf } from '../fault.ts';
 import type { Log } from '../log.ts';
 import type { Delivery, Outcome } from '../message.ts';
-import { backoffMs } from './backoff.ts';
-import { Lane, PROBE_INTERVAL_MS } from './lane.ts';
+import { judge } from './judge.ts';
+import { Lane } from './lane.ts';
 import type { Claim, LeaseOffer, Settlement, SettleResult, Store } from './store.ts';
 
 /** One try at the far end. When `signal` aborts it ends soon. A rejection counts as an unknown outcome. */
@@ -193,15 +193,18 @@ export class Dispatcher {
 
   /** Delivers from one conversation until nothing waits, something fails, or its turns are up. */
   async #deliverFrom(run: Run): Promise<void> {
-    const { clock, log } = this.#options;
+    const { clock, log, random, retryHorizonMs } = this.#options;
     const lane = this.#lane(run.claim.account);
     for (let turn = 1; ; turn += 1) {
       const { claim, isProbe } = run;
       if (claim.isInDoubt) log.warn('possible repeat: the attempt before ended without an outcome', about(claim));
       const startedAt = clock.elapsed();
       const outcome = await this.#options.deliver(claim.message.delivery, this.#abort.signal).catch(toUnknown);
-      const settlement = this.#judge(claim, outcome, startedAt, isProbe);
-      this.#logAttempt(claim, outcome, settlement, clock.elapsed() - startedAt);
+      const now = clock.elapsed();
+      const wasHeld = lane.isHeld;
+      const settlement = judge(outcome, { claim, lane, isProbe, startedAt, now, retryHorizonMs, random });
+      if (lane.isHeld !== wasHeld) this.#tellHold(claim.account, lane.isHeld, outcome);
+      this.#logAttempt(claim, outcome, settlement, now - startedAt);
       const goOn = turn < TURNS && !lane.isHeld && !this.#isStopping;
       const result = await this.#settle(claim, settlement, goOn);
       if (settlement.state === 'waiting' && !lane.isHeld) this.wake(clock.elapsed() + settlement.dueInMs);
@@ -209,57 +212,6 @@ export class Dispatcher {
       if (result?.next === undefined) return;
       run.claim = result.next;
     }
-  }
-
-  /** What the outcome of an attempt means for the message, and for its account. */
-  #judge(claim: Claim, outcome: Outcome, startedAt: number, isProbe: boolean): Settlement {
-    const { clock, log, random, retryHorizonMs } = this.#options;
-    const now = clock.elapsed();
-    const lane = this.#lane(claim.account);
-    const { account } = claim;
-    switch (outcome.kind) {
-      case 'delivered':
-      case 'dead':
-        if (isProbe && lane.isHeld) {
-          lane.release(now);
-          this.wake();
-          log.info('account released: Haptik accepts it again', { account });
-        }
-        return outcome.kind === 'dead'
-          ? {
-              state: 'dead',
-              reason: outcome.reason,
-              detail: [outcome.detail, outcome.answer].filter(Boolean).join(': '),
-            }
-          : { state: 'delivered', messageId: outcome.messageId, createdAt: outcome.createdAt };
-      case 'hold': {
-        const wasHeld = lane.isHeld;
-        if (lane.hold(startedAt, isProbe, now)) {
-          const { detail, isSpent } = outcome;
-          if (!wasHeld) log.error('account on hold: Haptik refuses it, and its messages wait', { account, detail });
-          // A message that may itself be the cause must not hold everybody for ever: it is neither the next probe, nor
-          // does it grow young again by the releases in between.
-          if (isSpent && claim.message.ageMs >= retryHorizonMs) return { state: 'dead', reason: 'expired', detail };
-          const backoff = isSpent ? PROBE_INTERVAL_MS + backoffMs(claim.message.attempts + 1, undefined, random()) : 0;
-          return { state: 'waiting', dueInMs: backoff, isSpent, detail };
-        }
-        break;
-      }
-      case 'retry':
-      case 'unknown':
-        if (isProbe && lane.isHeld) lane.probeLater(now);
-        break;
-      default: {
-        const never: never = outcome;
-        return never;
-      }
-    }
-    const age = Math.min(claim.message.ageMs + now - startedAt, now - lane.releasedAt);
-    // While the account is on hold it is not the message's fault that it grows old.
-    if (age >= retryHorizonMs && !lane.isHeld) return { state: 'dead', reason: 'expired', detail: outcome.detail };
-    const retryAfterMs = outcome.kind === 'retry' ? outcome.retryAfterMs : undefined;
-    const dueInMs = backoffMs(claim.message.attempts + 1, retryAfterMs, random());
-    return { state: 'waiting', dueInMs, isSpent: true, detail: outcome.detail };
   }
 
   /** An outcome is kept until it is written. @returns undefined when the lease was not ours any more, or we must go */
@@ -280,6 +232,17 @@ export class Dispatcher {
         await clock.sleep(STORE_RETRY_MS, this.#abort.signal);
         if (this.#abort.signal.aborted) return undefined;
       }
+    }
+  }
+
+  #tellHold(account: string, isHeld: boolean, outcome: Outcome): void {
+    const { log } = this.#options;
+    if (isHeld) {
+      const detail = outcome.kind === 'delivered' ? undefined : outcome.detail;
+      log.error('account on hold: Haptik refuses it, and its messages wait', { account, detail });
+    } else {
+      log.info('account released: Haptik accepts it again', { account });
+      this.wake();
     }
   }
 

@@ -65,10 +65,12 @@ export class Lane {
 
   /** The probe ended, and said nothing about the credentials. */
   probeLater(now: number): void {
-    this.#probeAt = now + PROBE_INTERVAL_MS;
+    if (this.isHeld) this.#probeAt = now + PROBE_INTERVAL_MS;
   }
 
+  /** Where the account is on hold it is so no longer. */
   release(now: number): void {
+    if (!this.isHeld) return;
     this.#probeAt = undefined;
     this.#releasedAt = now;
   }

@@ -1,12 +1,9 @@
-import { closeSync, mkdirSync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import type { Clock } from '../clock.ts';
-import { messageOf, propertyOf } from '../fault.ts';
 import type { Log } from '../log.ts';
 import { conversationOf, type Delivery } from '../message.ts';
 import { GroupCommit } from './group-commit.ts';
-import { migrate } from './sqlite-schema.ts';
+import { commitCost, openFile, refusalOf } from './sqlite-file.ts';
 import { prepareStatements, type Statements } from './sqlite-statements.ts';
 import {
   type Acceptance,
@@ -15,11 +12,9 @@ import {
   type ClaimRequest,
   type ClaimResult,
   type Entry,
-  FileInUse,
   type Settlement,
   type SettleResult,
   type Store,
-  StoreRefused,
 } from './store.ts';
 
 interface Options {
@@ -35,18 +30,12 @@ interface Options {
 
 /** `node:sqlite` blocks the event loop for the fsync of each commit; above this the disk is too slow for that. */
 const SLOW_COMMIT_MS = 5;
-const COMMITS_MEASURED = 5;
 /** Nothing is ever put off longer than this, so what looks so has seen the clock jump. */
 const LONGEST_DELAY_MS = 3_600_000;
 
-/** Enough for the indexes of a backlog of 100,000 messages; what does not fit is read from disk for each accept. */
-const CACHE_KIB = 16_384;
 const PROBE_BYTES = 1_048_576;
 /** Pages given back to the disk at a time: some 800 kB. */
 const VACUUM_PAGES = 200;
-
-const SQLITE_BUSY = 5;
-const SQLITE_LOCKED = 6;
 
 /** The outbox in one SQLite file, which this process alone owns. */
 export class SqliteStore implements Store {
@@ -57,45 +46,17 @@ export class SqliteStore implements Store {
   readonly #waiting: Map<string, number>;
   #isFailing = false;
 
-  /** @throws {FileInUse} when another process has the file; {StoreRefused} when it cannot be used */
-  static open(options: Options): SqliteStore {
-    try {
-      return new SqliteStore(options);
-    } catch (error) {
-      const code = propertyOf(error, 'errcode');
-      if (code === SQLITE_BUSY || code === SQLITE_LOCKED) {
-        const advice = 'a file has one owner. Stop the other one, or name another file in DATABASE_URL';
-        throw new FileInUse(`${options.file} is in use by another process; ${advice}.`, { cause: error });
-      }
-      if (error instanceof StoreRefused) throw error;
-      throw new StoreRefused(`${options.file} cannot be used (${messageOf(error)}); see DATABASE_URL.`, {
-        cause: error,
-      });
-    }
-  }
-
-  private constructor(options: Options) {
+  /** @throws {FileInUse | StoreRefused} as `openFile` */
+  constructor(options: Options) {
     this.#options = options;
-    mkdirSync(dirname(options.file), { recursive: true });
-    // What customers write is nobody else's business on this machine.
-    closeSync(openSync(options.file, 'a', 0o600));
-    this.#database = new DatabaseSync(options.file);
+    this.#database = openFile(options.file);
     try {
-      // auto_vacuum can only be chosen before the first table, locking_mode before WAL is first touched.
-      this.#database.exec(`
-        pragma locking_mode = exclusive;
-        pragma auto_vacuum = incremental;
-        pragma journal_mode = wal;
-        pragma synchronous = full;
-        pragma cache_size = -${CACHE_KIB};
-      `);
-      migrate(this.#database, options.file);
       this.#sql = prepareStatements(this.#database);
       this.#endLeases();
       this.#waiting = this.#countWaiting();
     } catch (error) {
       this.#database.close();
-      throw error;
+      throw refusalOf(error, options.file);
     }
     this.#commits = new GroupCommit(this.#database);
   }
@@ -186,25 +147,14 @@ export class SqliteStore implements Store {
     this.#database.close();
   }
 
-  /** What a commit costs here, in milliseconds: the median of a few. Warns where that is too slow. */
+  /** What a commit costs here, in milliseconds. Warns where that is too slow. */
   measureCommit(elapsed: () => number): number {
-    const costs = Array.from({ length: COMMITS_MEASURED }, () => {
-      const start = elapsed();
-      this.#write();
-      return elapsed() - start;
-    });
-    const median = costs.toSorted((a, b) => a - b)[Math.floor(COMMITS_MEASURED / 2)] ?? 0;
-    if (median > SLOW_COMMIT_MS) {
+    const cost = Math.round(commitCost(this.#database, elapsed) * 100) / 100;
+    if (cost > SLOW_COMMIT_MS) {
       const advice = 'every commit blocks the process for this long; put the database on a faster disk';
-      this.#options.log.warn(`slow disk: ${advice}`, { file: this.#options.file, commit_ms: round(median) });
+      this.#options.log.warn(`slow disk: ${advice}`, { file: this.#options.file, commit_ms: cost });
     }
-    return round(median);
-  }
-
-  /** The smallest change that reaches the disk. */
-  #write(): void {
-    const { application_id: id } = this.#database.prepare('pragma application_id').get() ?? {};
-    this.#database.exec(`pragma application_id = ${Number(id)}`);
+    return cost;
   }
 
   /** Whoever held a lease is gone, since this process owns the file. The tokens stay: they say which heads are in doubt. */
@@ -338,8 +288,4 @@ export class SqliteStore implements Store {
 
 function accountOf({ placement }: Entry): string | undefined {
   return 'delivery' in placement ? placement.delivery.account : undefined;
-}
-
-function round(milliseconds: number): number {
-  return Math.round(milliseconds * 100) / 100;
 }

@@ -40,7 +40,7 @@ async function start(
   let tokens = 0;
   const newToken = () => `token-${tokens++}`;
   const file = options.file ?? join(await temporaryFolder(), 'bridge.db');
-  const store = SqliteStore.open({ file, clock, log, newToken, maxBacklog: 1_000_000, eraseAtOnce: false });
+  const store = new SqliteStore({ file, clock, log, newToken, maxBacklog: 1_000_000, eraseAtOnce: false });
   onTestEnd(() => store.close());
   const farEnd = new FarEnd();
   const dispatcher = new Dispatcher({

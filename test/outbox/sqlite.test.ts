@@ -17,7 +17,7 @@ async function open(
 ) {
   const path = file ?? join(await temporaryFolder(), 'data', 'bridge.db');
   const { log, lines } = memoryLog();
-  const store = SqliteStore.open({
+  const store = new SqliteStore({
     file: path,
     clock,
     log,
