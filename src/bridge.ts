@@ -99,6 +99,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     await store.close();
     throw error;
   }
+  server.on('error', (error) => log.error('a connection could not be taken', { error }));
   dispatcher.start();
   const ending = new AbortController();
   const { retainContentMs: contentMs, retainMs: rowsMs } = settings;

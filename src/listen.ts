@@ -26,9 +26,9 @@ export async function listen(server: Server, host: string, port: number): Promis
   } catch (cause) {
     const code = propertyOf(cause, 'code');
     if (code === 'EADDRINUSE') {
-      throw new PortInUse(`port ${port} on ${host} is in use; stop what uses it, or set another PORT.`, { cause });
+      throw new PortInUse(`port ${port} on ${host} is in use; stop what uses it, or choose another port.`, { cause });
     }
-    throw new ListenRefused(`cannot listen on ${host}:${port} (${code}); set another HOST or PORT.`, { cause });
+    throw new ListenRefused(`cannot listen on ${host}:${port} (${code}); choose another address or port.`, { cause });
   }
   const address = server.address() as AddressInfo;
   const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host;

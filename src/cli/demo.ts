@@ -48,7 +48,7 @@ function instructions(bridge: string, simulator: string): string {
   return `
 Bridge on ${bridge}, simulated Haptik on ${simulator}. Try, in another terminal:
 
-  # a website form
+  # a website form (303: on to the page that the channel names)
   curl -i ${bridge}/webhooks/contact-form -d name=Asha -d email=asha@example.com --data-urlencode 'message=Hello there'
 
   # JSON, with a secret header; the second time it is a duplicate

@@ -38,10 +38,17 @@ export function createClient({ fetch, timeoutMs }: ClientOptions): { readonly po
 
   const post: Post = async (account, url, body, signal) => {
     if (signal.aborted) return { isWritten: false, detail: STOPPING };
-    const call: Call = { isWritten: false, ending: undefined, request: undefined };
+    const call: Call = { isWritten: false, ending: undefined, isDone: false, request: undefined };
+    // Ending the request mostly ends the call. That it does so always is not left to Node.
+    let giveUp = (_error: Error) => {};
+    const ended = new Promise<never>((_resolve, reject) => {
+      giveUp = reject;
+    });
     const end = (why: string) => {
+      if (call.isDone) return;
       call.ending = why;
       call.request?.destroy(new Error(why));
+      giveUp(new Error(why));
     };
     const stop = () => end(STOPPING);
     // After a pause of the whole process timers are served before sockets: an answer that is there already is read first.
@@ -51,7 +58,7 @@ export function createClient({ fetch, timeoutMs }: ClientOptions): { readonly po
     );
     signal.addEventListener('abort', stop);
     try {
-      const response = await fetch(url, {
+      const sent = fetch(url, {
         method: 'POST',
         headers: {
           Authorization: `Bearer ${account.token}`,
@@ -64,13 +71,14 @@ export function createClient({ fetch, timeoutMs }: ClientOptions): { readonly po
         compress: false,
         size: MAX_ANSWER_BYTES,
       });
+      const response = await Promise.race([sent, ended]);
       // Once the status is there it decides, also where the rest of the answer is lost or too long.
-      const text = await response.text().catch(() => '');
+      const text = await Promise.race([response.text(), ended]).catch(() => '');
       return { status: response.status, text, retryAfter: response.headers.get('retry-after') };
     } catch (error) {
       return { isWritten: call.isWritten, detail: call.ending ?? describe(error) };
     } finally {
-      call.request = undefined;
+      call.isDone = true;
       clearTimeout(timer);
       signal.removeEventListener('abort', stop);
     }
@@ -93,8 +101,9 @@ interface RequestTaker {
 /** What is known of a call while it lasts. */
 interface Call {
   isWritten: boolean;
-  /** Why we ended it, if we did. */
+  /** Why it ended, where we know better than the error says. */
   ending: string | undefined;
+  isDone: boolean;
   request: ClientRequest | undefined;
 }
 
@@ -106,6 +115,12 @@ interface Call {
 function watched<T extends HttpAgent>(agent: T, call: Call): T {
   const addRequest: RequestTaker['addRequest'] = (request, options) => {
     call.request = request;
+    // Nobody asked for another protocol. Without this Node would drop the connection and tell nobody.
+    request.once('upgrade', (response, socket) => {
+      call.ending = `HTTP ${response.statusCode} is no known answer`;
+      socket.destroy();
+      request.emit('error', new Error(call.ending));
+    });
     request.once('socket', (socket: Socket & { readonly encrypted?: boolean }) => {
       const opened = () => {
         call.isWritten = true;

@@ -36,6 +36,8 @@ const RENEW_MS = 5_000;
 /** The truth, should a wake-up ever be missed. */
 const POLL_MS = 1_000;
 const STORE_RETRY_MS = 1_000;
+/** How long an aborted attempt may take to end; what does not is left to its lease. */
+const ABORTED_MS = 2_000;
 /** Without a reason of its own, each abort makes an exception with a stack, which costs more than the wake-up. */
 const WOKEN = 'woken';
 /** Messages delivered under one lease before the conversation goes to the back of the queue. */
@@ -70,11 +72,12 @@ export class Dispatcher {
     this.#isStopping = true;
     this.wake();
     await this.#loop;
-    const grace = new AbortController();
-    const ended = this.#untilIdle().finally(() => grace.abort());
-    await this.#options.clock.sleep(graceMs, grace.signal);
+    const idle = new AbortController();
+    void this.#untilIdle().then(() => idle.abort());
+    await this.#options.clock.sleep(graceMs, idle.signal);
     this.#abort.abort();
-    await ended;
+    await this.#options.clock.sleep(ABORTED_MS, idle.signal);
+    for (const { claim } of this.#runs) this.#options.log.error('an attempt did not end; it is in doubt', about(claim));
   }
 
   /** An offered slot counts: what is being stored under it may be leased already. */
@@ -99,7 +102,7 @@ export class Dispatcher {
     const isRunning = this.#loop !== undefined && !this.#isStopping;
     const concurrency = this.#concurrencyOf(account);
     if (!isRunning || lane.isHeld || lane.free(this.#options.clock.elapsed(), concurrency) === 0) return undefined;
-    lane.occupy();
+    lane.occupy(false);
     return { token: this.#options.newToken(), leaseMs: LEASE_MS };
   }
 
@@ -114,7 +117,7 @@ export class Dispatcher {
   }
 
   #lane(account: string): Lane {
-    const lane = this.#lanes.get(account) ?? new Lane();
+    const lane = this.#lanes.get(account) ?? new Lane(this.#options.clock.elapsed());
     this.#lanes.set(account, lane);
     return lane;
   }
@@ -171,9 +174,13 @@ export class Dispatcher {
       if (lane.probeAt !== undefined) this.wake(lane.probeAt);
       return;
     }
+    const isProbe = lane.isHeld;
     const busy = [...this.#runs].map(({ claim }) => claim.conversation);
     const { claims, nextDueMs } = await store.claim({ account, limit, leaseMs: LEASE_MS, busy });
-    for (const claim of claims) this.#track(claim, lane.occupy());
+    for (const claim of claims) {
+      lane.occupy(isProbe);
+      this.#track(claim, isProbe);
+    }
     lane.isBehind = claims.length === limit;
     if (nextDueMs !== undefined && !lane.isBehind) this.wake(clock.elapsed() + nextDueMs);
   }
@@ -182,36 +189,54 @@ export class Dispatcher {
     const run: Run = { claim, isProbe };
     this.#runs.add(run);
     void this.#deliverFrom(run)
-      .catch((error) =>
-        this.#options.log.error('delivering broke off; goes on when the lease ends', { ...about(run.claim), error }),
-      )
-      .finally(() => {
+      .catch((error) => {
+        this.#options.log.error('delivering broke off; goes on when the lease ends', { ...about(run.claim), error });
+        return undefined;
+      })
+      .then((dueInMs) => {
         this.#runs.delete(run);
         this.#vacate(claim.account, isProbe);
+        if (dueInMs !== undefined) this.wake(this.#options.clock.elapsed() + dueInMs);
       });
   }
 
-  /** Delivers from one conversation until nothing waits, something fails, or its turns are up. */
-  async #deliverFrom(run: Run): Promise<void> {
-    const { clock, log, random, retryHorizonMs } = this.#options;
+  /**
+   * Delivers from one conversation until nothing waits, something fails, or its turns are up.
+   *
+   * @returns how long until the conversation is due again, if more of it waits
+   */
+  async #deliverFrom(run: Run): Promise<number | undefined> {
+    const { clock, log } = this.#options;
     const lane = this.#lane(run.claim.account);
     for (let turn = 1; ; turn += 1) {
-      const { claim, isProbe } = run;
+      const { claim } = run;
       if (claim.isInDoubt) log.warn('possible repeat: the attempt before ended without an outcome', about(claim));
       const startedAt = clock.elapsed();
       const outcome = await this.#options.deliver(claim.message.delivery, this.#abort.signal).catch(toUnknown);
-      const now = clock.elapsed();
-      const wasHeld = lane.isHeld;
-      const settlement = judge(outcome, { claim, lane, isProbe, startedAt, now, retryHorizonMs, random });
-      if (lane.isHeld !== wasHeld) this.#tellHold(claim.account, lane.isHeld, outcome);
-      this.#logAttempt(claim, outcome, settlement, now - startedAt);
+      const settlement = this.#settlementOf(outcome, run, startedAt);
+      this.#logAttempt(claim, outcome, settlement, Math.round(clock.elapsed() - startedAt));
       const goOn = turn < TURNS && !lane.isHeld && !this.#isStopping;
       const result = await this.#settle(claim, settlement, goOn);
-      if (settlement.state === 'waiting' && !lane.isHeld) this.wake(clock.elapsed() + settlement.dueInMs);
-      else if (result?.hasMore) this.wake();
-      if (result?.next === undefined) return;
+      if (result?.next === undefined) {
+        if (settlement.state === 'waiting') return settlement.dueInMs;
+        return result?.hasMore ? 0 : undefined;
+      }
       run.claim = result.next;
     }
+  }
+
+  #settlementOf(outcome: Outcome, { claim, isProbe }: Run, startedAt: number): Settlement {
+    const { clock, random, retryHorizonMs } = this.#options;
+    // What we cut off ourselves says nothing about the message, and must not be what it is given up for.
+    if (this.#abort.signal.aborted && (outcome.kind === 'retry' || outcome.kind === 'unknown')) {
+      return { state: 'waiting', dueInMs: 0, isSpent: false, detail: outcome.detail };
+    }
+    const lane = this.#lane(claim.account);
+    const wasHeld = lane.isHeld;
+    const now = clock.elapsed();
+    const settlement = judge(outcome, { claim, lane, isProbe, startedAt, now, retryHorizonMs, random });
+    if (lane.isHeld !== wasHeld) this.#tellHold(claim.account, lane.isHeld, outcome);
+    return settlement;
   }
 
   /** An outcome is kept until it is written. @returns undefined when the lease was not ours any more, or we must go */
@@ -239,7 +264,9 @@ export class Dispatcher {
     const { log } = this.#options;
     if (isHeld) {
       const detail = outcome.kind === 'delivered' ? undefined : outcome.detail;
-      log.error('account on hold: Haptik refuses it, and its messages wait', { account, detail });
+      const advice =
+        "check the account's client_id and token, then restart; until then one message is tried every 30 s";
+      log.error(`account on hold: Haptik refuses it, and its messages wait; ${advice}`, { account, detail });
     } else {
       log.info('account released: Haptik accepts it again', { account });
       this.wake();
@@ -263,7 +290,9 @@ export class Dispatcher {
       default: {
         const isPossibleRepeat = outcome.kind === 'unknown' || undefined;
         const { dueInMs, detail } = settlement;
-        log.warn('to be tried again', { ...fields, due_in_ms: dueInMs, detail, possible_repeat: isPossibleRepeat });
+        const when = this.#lane(claim.account).isHeld ? 'when its account is released, or as its probe' : undefined;
+        const due = when === undefined ? { due_in_ms: dueInMs } : { due: when };
+        log.warn('to be tried again', { ...fields, ...due, detail, possible_repeat: isPossibleRepeat });
       }
     }
   }

@@ -61,7 +61,7 @@ function held(
 function again(outcome: Exclude<Outcome, { kind: 'delivered' | 'dead' }>, attempt: Attempt): Settlement {
   const { claim, lane, startedAt, now, retryHorizonMs, random } = attempt;
   const { detail } = outcome;
-  const age = Math.min(claim.message.ageMs + now - startedAt, now - lane.releasedAt);
+  const age = Math.min(claim.message.ageMs + now - startedAt, now - lane.triedSince);
   // While the account is on hold it is not the message's fault that it grows old.
   if (age >= retryHorizonMs && !lane.isHeld) return { state: 'dead', reason: 'expired', detail };
   const retryAfterMs = outcome.kind === 'retry' ? outcome.retryAfterMs : undefined;

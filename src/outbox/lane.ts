@@ -10,6 +10,7 @@ export class Lane {
   #probeAt: number | undefined;
   #isProbing = false;
   #releasedAt = Number.NEGATIVE_INFINITY;
+  readonly #createdAt: number;
   /** More was due than there were free slots: the next one that gets free is to be used at once. */
   isBehind = false;
 
@@ -22,9 +23,16 @@ export class Lane {
     return this.#probeAt !== undefined;
   }
 
-  /** When the account was last taken off hold; before all time if never. */
-  get releasedAt(): number {
-    return this.#releasedAt;
+  constructor(now: number) {
+    this.#createdAt = now;
+  }
+
+  /**
+   * Since when messages have had their chance: from the account's last release, or from our start, since a wrong token is
+   * mostly mended by a restart. What is older than that waited for us, and is not to be given up for it.
+   */
+  get triedSince(): number {
+    return Math.max(this.#createdAt, this.#releasedAt);
   }
 
   /** When a held account is to be tried again. */
@@ -38,12 +46,10 @@ export class Lane {
     return now >= this.#probeAt && !this.#isProbing ? 1 : 0;
   }
 
-  /** Takes a slot. @returns whether what is done in it is the probe of a held account */
-  occupy(): boolean {
+  /** Takes a slot; `isProbe` where it is to try a held account. */
+  occupy(isProbe: boolean): void {
     this.#inFlight += 1;
-    const isProbe = this.isHeld;
     this.#isProbing ||= isProbe;
-    return isProbe;
   }
 
   vacate(isProbe: boolean): void {

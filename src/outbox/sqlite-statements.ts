@@ -25,7 +25,7 @@ export function prepareStatements(database: DatabaseSync) {
       select id, lease from conversations where account = ? and ready_at <= ?
       order by ready_at limit ?`),
     jumped: sql('select id, lease from conversations where account = ? and ready_at > ? limit ?'),
-    nextDue: sql('select ready_at from conversations where account = ? order by ready_at limit 1'),
+    nextDue: sql('select id, ready_at from conversations where account = ? order by ready_at limit ?'),
     lease: sql('update conversations set lease = ?, ready_at = ? where id = ?'),
     renew: sql('update conversations set ready_at = ? where id = ? and lease = ?'),
     holds: sql('select 1 from conversations where id = ? and lease = ?'),

@@ -45,6 +45,7 @@ export class SqliteStore implements Store {
   readonly #sql: Statements;
   readonly #waiting: Map<string, number>;
   #isFailing = false;
+  #probe: Promise<boolean> | undefined;
 
   /** @throws {FileInUse | StoreRefused} as `openFile` */
   constructor(options: Options) {
@@ -96,7 +97,7 @@ export class SqliteStore implements Store {
         return claim ?? [];
       });
       if (due.length === limit) return { claims, nextDueMs: 0 };
-      const next = this.#sql.nextDue.get(account)?.ready_at;
+      const next = this.#sql.nextDue.all(account, busy.length + 1).find(isFree)?.ready_at;
       return { claims, nextDueMs: next === undefined ? undefined : Math.max(0, Number(next) - now) };
     });
   }
@@ -130,6 +131,14 @@ export class SqliteStore implements Store {
 
   async isWritable(): Promise<boolean> {
     if (!this.#isFailing) return true;
+    // Anybody may ask, and each look costs a disk that is in trouble: those who ask at the same time share one.
+    this.#probe ??= this.#probeDisk().finally(() => {
+      this.#probe = undefined;
+    });
+    return this.#probe;
+  }
+
+  async #probeDisk(): Promise<boolean> {
     try {
       // On a disk that is nearly full small writes go on for long: it takes one as large as a webhook may be. It takes two
       // commits, since pages that are freed in the commit that fills them are never written.

@@ -22,7 +22,7 @@ export async function loadRouting(file: string, env: Environment): Promise<Routi
     const fault = propertyOf(error, 'code') ?? messageOf(error);
     const message =
       fault === 'ENOENT'
-        ? 'there is no such file; copy routing.example.yaml to begin with, or name yours in ROUTING_FILE'
+        ? 'there is no such file; copy routing.example.yaml to begin with, or name another (ROUTING_FILE)'
         : `cannot be read: ${fault}`;
     throw new RoutingRefused([{ code: 'unreadable_file', message, file, line: 1, column: 1 }]);
   }

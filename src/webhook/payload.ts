@@ -77,8 +77,14 @@ function decodeJson(text: string): Payload['data'] {
     data = parseJson(text);
   } catch (error) {
     // V8 quotes the text around the fault, which would put what customers write into logs.
-    const position = /at position (\d+)/.exec(messageOf(error))?.[1];
-    throw new Malformed(`The body is not valid JSON${position === undefined ? '' : `: see position ${position}`}.`);
+    const fault = messageOf(error);
+    const position = /at position (\d+)/.exec(fault)?.[1];
+    const where = /end of JSON/.test(fault)
+      ? ': it ends too early'
+      : position === undefined
+        ? ''
+        : `: see position ${position}`;
+    throw new Malformed(`The body is not valid JSON${where}.`);
   }
   if (typeof data !== 'object' || data === null || isList(data)) throw new Malformed('The body must be a JSON object.');
   if (deeperThan(MAX_DEPTH, data)) throw new Malformed(`The body nests deeper than ${MAX_DEPTH} levels.`);

@@ -67,6 +67,16 @@ describe('an answer', () => {
     expect(await client(200)(url)).toEqual({ status: 200, text: '', retryAfter: null });
   });
 
+  test('in another protocol is no answer', async () => {
+    const server = createTcpServer((socket) => {
+      socket.once('data', () =>
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n'),
+      );
+      onTestEnd(() => socket.destroy());
+    });
+    expect(await client()(await listen(server))).toEqual({ isWritten: true, detail: 'HTTP 101 is no known answer' });
+  });
+
   test('that breaks off in its body keeps its status', async () => {
     const url = await serve((request, response) => {
       response.writeHead(400, { 'Content-Length': '100' });

@@ -33,15 +33,19 @@ class FarEnd {
 }
 
 async function start(
-  options: Partial<DispatcherOptions> & { accounts?: DispatcherOptions['accounts']; file?: string } = {},
+  options: Partial<Omit<DispatcherOptions, 'clock'>> & {
+    clock?: ManualClock;
+    accounts?: DispatcherOptions['accounts'];
+    file?: string;
+  } = {},
 ) {
-  const clock = new ManualClock();
+  const clock = options.clock ?? new ManualClock();
   const { log, lines } = memoryLog();
   let tokens = 0;
   const newToken = () => `token-${tokens++}`;
   const file = options.file ?? join(await temporaryFolder(), 'bridge.db');
   const store = new SqliteStore({ file, clock, log, newToken, maxBacklog: 1_000_000, eraseAtOnce: false });
-  onTestEnd(() => store.close());
+  onTestEnd(() => store.close().catch(() => undefined));
   const farEnd = new FarEnd();
   const dispatcher = new Dispatcher({
     store,
@@ -249,6 +253,23 @@ describe('a message that fails', () => {
     await attempts(2);
   });
 
+  test('is not given up at once for what it waited while the bridge was down', async () => {
+    const before = await start();
+    await before.send('a', 'one');
+    await before.store.close();
+    const { clock, farEnd, dispatcher, attempts, settle, lines } = await start({ file: before.file });
+    clock.jump(48 * HOUR_MS);
+    farEnd.automatic = () => ({ kind: 'retry', detail: 'HTTP 503' });
+    dispatcher.start();
+    await attempts(1);
+    await settle();
+    expect(lines.map(({ message }) => message)).not.toContain('dead');
+    clock.advance(24 * HOUR_MS);
+    await attempts(2);
+    await settle();
+    expect(lines).toContainEqual(expect.objectContaining({ message: 'dead', reason: 'expired' }));
+  });
+
   test('because delivering itself broke is an unknown outcome, not the end of the dispatcher', async () => {
     const { clock, dispatcher, send, settle, lines } = await start({
       deliver: () => Promise.reject(new Error('a bug')),
@@ -404,6 +425,29 @@ describe('a clock that jumps', () => {
     expect(farEnd.texts).toEqual(['a1', 'b1', 'c1']);
   });
 
+  test('by a minute past the lease of what is in flight does not make the dispatcher spin', async () => {
+    let claims = 0;
+    const base = await start();
+    const store: DispatcherOptions['store'] = {
+      claim: (request) => {
+        claims += 1;
+        return base.store.claim(request);
+      },
+      settle: (...args) => base.store.settle(...args),
+      renew: (...args) => base.store.renew(...args),
+    };
+    await base.send('a', 'a1');
+    const farEnd = new FarEnd();
+    farEnd.automatic = undefined;
+    const { dispatcher, settle } = await start({ store, deliver: farEnd.deliver, clock: base.clock });
+    dispatcher.start();
+    await until('it is in flight', () => farEnd.calls.length === 1);
+    base.clock.jump(60_000);
+    dispatcher.wake();
+    await settle();
+    expect(claims).toBeLessThan(5);
+  });
+
   test.each([-HOURS_MS, -60 * 24 * HOUR_MS, HOURS_MS])('by %i ms puts nobody to sleep', async (jump) => {
     const { clock, farEnd, dispatcher, send, attempts, settle } = await start();
     farEnd.automatic = () => ({ kind: 'retry', detail: 'HTTP 503' });
@@ -454,7 +498,18 @@ describe('stopping', () => {
     await dispatcher.stop(0);
     clock.advance(500);
     const { claims } = await store.claim({ account: 'main', limit: 9, leaseMs: 1, busy: [] });
-    expect(claims).toMatchObject([{ isInDoubt: false, message: { attempts: 1 } }]);
+    expect(claims).toMatchObject([{ isInDoubt: false, message: { attempts: 0 } }]);
+  });
+
+  test('gives up nothing for having been cut off, however old', async () => {
+    const { farEnd, dispatcher, send, settle, clock, lines } = await start({ retryHorizonMs: HOUR_MS });
+    farEnd.automatic = undefined;
+    dispatcher.start();
+    await send('a', 'a1');
+    await settle();
+    clock.advance(2 * HOUR_MS);
+    await dispatcher.stop(0);
+    expect(lines.map(({ message }) => message)).not.toContain('dead');
   });
 });
 

@@ -736,7 +736,7 @@ test('a routing file that is not there is told with what to do', async () => {
     problems: [
       {
         code: 'unreadable_file',
-        message: 'there is no such file; copy routing.example.yaml to begin with, or name yours in ROUTING_FILE',
+        message: 'there is no such file; copy routing.example.yaml to begin with, or name another (ROUTING_FILE)',
         file,
         line: 1,
         column: 1,

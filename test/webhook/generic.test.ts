@@ -403,7 +403,7 @@ describe('the public listener', () => {
     const port = typeof address === 'object' ? address?.port : undefined;
     await expect(startTestBridge({ routing: CHAT, env: { PORT: String(port) } })).rejects.toMatchObject({
       name: 'PortInUse',
-      message: expect.stringMatching(/in use; stop what uses it, or set another PORT/),
+      message: expect.stringMatching(/in use; stop what uses it, or choose another port/),
     });
   });
 });
