@@ -175,7 +175,7 @@ export class Dispatcher {
       return;
     }
     const isProbe = lane.isHeld;
-    const busy = [...this.#runs].map(({ claim }) => claim.conversation);
+    const busy = new Set([...this.#runs].map(({ claim }) => claim.conversation));
     const { claims, nextDueMs } = await store.claim({ account, limit, leaseMs: LEASE_MS, busy });
     for (const claim of claims) {
       lane.occupy(isProbe);

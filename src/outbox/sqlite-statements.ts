@@ -23,9 +23,9 @@ export function prepareStatements(database: DatabaseSync) {
       returning id, lease`),
     due: sql(`
       select id, lease from conversations where account = ? and ready_at <= ?
-      order by ready_at limit ?`),
-    jumped: sql('select id, lease from conversations where account = ? and ready_at > ? limit ?'),
-    nextDue: sql('select id, ready_at from conversations where account = ? order by ready_at limit ?'),
+      order by ready_at`),
+    jumped: sql('select id, lease from conversations where account = ? and ready_at > ?'),
+    nextDue: sql('select id, ready_at from conversations where account = ? order by ready_at'),
     lease: sql('update conversations set lease = ?, ready_at = ? where id = ?'),
     renew: sql('update conversations set ready_at = ? where id = ? and lease = ?'),
     holds: sql('select 1 from conversations where id = ? and lease = ?'),

@@ -84,12 +84,10 @@ export class SqliteStore implements Store {
   claim({ account, limit, leaseMs, busy }: ClaimRequest): Promise<ClaimResult> {
     return this.#commits.run(() => {
       const now = this.#options.clock.now();
-      const asked = limit + busy.length;
-      const isFree = ({ id }: Record<string, unknown>) => !busy.includes(Number(id));
-      const due = this.#sql.due.all(account, now, asked).filter(isFree).slice(0, limit);
-      const jumped =
-        due.length < limit ? this.#sql.jumped.all(account, now + LONGEST_DELAY_MS, asked).filter(isFree) : [];
-      const claims = [...due, ...jumped].slice(0, limit).flatMap(({ id, lease }) => {
+      const isFree = ({ id }: Row) => !busy.has(Number(id));
+      const due = take(limit, this.#sql.due.iterate(account, now), isFree);
+      const jumped = take(limit - due.length, this.#sql.jumped.iterate(account, now + LONGEST_DELAY_MS), isFree);
+      const claims = [...due, ...jumped].flatMap(({ id, lease }) => {
         const token = this.#options.newToken();
         this.#sql.lease.run(token, now + leaseMs, Number(id));
         const claim = this.#head(Number(id), account, token, lease !== null);
@@ -97,7 +95,7 @@ export class SqliteStore implements Store {
         return claim ?? [];
       });
       if (due.length === limit) return { claims, nextDueMs: 0 };
-      const next = this.#sql.nextDue.all(account, busy.length + 1).find(isFree)?.ready_at;
+      const next = take(1, this.#sql.nextDue.iterate(account), isFree)[0]?.ready_at;
       return { claims, nextDueMs: next === undefined ? undefined : Math.max(0, Number(next) - now) };
     });
   }
@@ -293,6 +291,19 @@ export class SqliteStore implements Store {
     this.#sql.forgetIdle.run(conversation);
     this.#options.log.error('a conversation was counted wrong and is mended', { conversation });
   }
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** The first rows that are wanted; no more is read than that takes. */
+function take(count: number, rows: Iterable<Row>, isWanted: (row: Row) => boolean): Row[] {
+  const taken: Row[] = [];
+  if (count === 0) return taken;
+  for (const row of rows) {
+    if (isWanted(row)) taken.push(row);
+    if (taken.length === count) break;
+  }
+  return taken;
 }
 
 function accountOf({ placement }: Entry): string | undefined {

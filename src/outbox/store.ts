@@ -76,7 +76,7 @@ export interface ClaimRequest {
    * Conversations that this process is still delivering from: never given, whatever their leases say. What is in flight
    * is known from memory, since clocks jump and processes sleep.
    */
-  readonly busy: readonly number[];
+  readonly busy: ReadonlySet<number>;
 }
 
 export interface ClaimResult {

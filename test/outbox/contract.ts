@@ -35,7 +35,7 @@ function entry(
 /** What every store must do, whatever it is made of. */
 export function storeContract(name: string, open: () => Promise<Opened>): void {
   const claimAll = (store: Store, account = 'main', limit = 100) =>
-    store.claim({ account, limit, leaseMs: LEASE_MS, busy: [] }).then(({ claims }) => claims);
+    store.claim({ account, limit, leaseMs: LEASE_MS, busy: new Set() }).then(({ claims }) => claims);
   const one = async (store: Store): Promise<Claim> => {
     const [claim, ...more] = await claimAll(store);
     if (claim === undefined || more.length > 0)
@@ -133,7 +133,7 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
 
     test('says how long until the next conversation is due', async () => {
       const { store, clock } = await open();
-      const ask = () => store.claim({ account: 'main', limit: 1, leaseMs: LEASE_MS, busy: [] });
+      const ask = () => store.claim({ account: 'main', limit: 1, leaseMs: LEASE_MS, busy: new Set() });
       expect(await ask()).toEqual({ claims: [], nextDueMs: undefined });
       await store.accept([entry('m1', 'a')]);
       await store.settle(await one(store), AGAIN, undefined);
@@ -167,7 +167,7 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
         account: 'main',
         limit: 1,
         leaseMs: LEASE_MS,
-        busy: [first.conversation],
+        busy: new Set([first.conversation]),
       });
       expect(ids(claims)).toEqual([first.message.id === 'm1' ? 'm2' : 'm1']);
     });
@@ -272,7 +272,7 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
     test('of a process that died leaves its message in doubt, and what was accepted is there', async () => {
       const { store, clock, reopen } = await open();
       await store.accept([entry('m1', 'a'), entry('m2', 'a'), entry('m3', 'b', { providerId: 'p' })]);
-      await store.claim({ account: 'main', limit: 1, leaseMs: LEASE_MS, busy: [] });
+      await store.claim({ account: 'main', limit: 1, leaseMs: LEASE_MS, busy: new Set() });
       const after = await reopen();
       clock.advance(LEASE_MS);
       const claims = await claimAll(after);

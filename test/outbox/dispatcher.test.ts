@@ -154,7 +154,7 @@ describe('the dispatcher', () => {
     await send('a', 'x', 'gone');
     await settle();
     expect(farEnd.texts).toEqual([]);
-    expect((await store.claim({ account: 'gone', limit: 1, leaseMs: 1, busy: [] })).claims).toHaveLength(1);
+    expect((await store.claim({ account: 'gone', limit: 1, leaseMs: 1, busy: new Set() })).claims).toHaveLength(1);
   });
 });
 
@@ -473,7 +473,7 @@ describe('stopping', () => {
     farEnd.calls[0]?.answer(DELIVERED);
     await stopped;
     expect(farEnd.texts).toEqual(['a1']);
-    const { claims } = await store.claim({ account: 'main', limit: 9, leaseMs: 1, busy: [] });
+    const { claims } = await store.claim({ account: 'main', limit: 9, leaseMs: 1, busy: new Set() });
     expect(claims).toMatchObject([{ isInDoubt: false, message: { delivery: { text: 'a2' } } }]);
   });
 
@@ -486,7 +486,7 @@ describe('stopping', () => {
     await stopped;
     await settle();
     expect(farEnd.texts).toEqual(['a1']);
-    expect((await store.claim({ account: 'main', limit: 9, leaseMs: 1, busy: [] })).nextDueMs).toBeUndefined();
+    expect((await store.claim({ account: 'main', limit: 9, leaseMs: 1, busy: new Set() })).nextDueMs).toBeUndefined();
   });
 
   test('aborts what does not end in time, and writes what can be said of it', async () => {
@@ -497,7 +497,7 @@ describe('stopping', () => {
     await settle();
     await dispatcher.stop(0);
     clock.advance(500);
-    const { claims } = await store.claim({ account: 'main', limit: 9, leaseMs: 1, busy: [] });
+    const { claims } = await store.claim({ account: 'main', limit: 9, leaseMs: 1, busy: new Set() });
     expect(claims).toMatchObject([{ isInDoubt: false, message: { attempts: 0 } }]);
   });
 
@@ -549,7 +549,7 @@ describe('store trouble', () => {
     await turns();
     expect(farEnd.texts).toEqual(['a1']);
     clock.advance(60_000);
-    expect((await base.store.claim({ account: 'main', limit: 1, leaseMs: 1, busy: [] })).claims).toEqual([]);
+    expect((await base.store.claim({ account: 'main', limit: 1, leaseMs: 1, busy: new Set() })).claims).toEqual([]);
   });
 
   test('does not make the dispatcher spin', async () => {

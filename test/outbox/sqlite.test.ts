@@ -119,7 +119,7 @@ describe('what is kept', () => {
 
   async function deliverOne(store: SqliteStore) {
     await store.accept([entry('m1', SECRET_TEXT)]);
-    const { claims } = await store.claim({ account: 'main', limit: 1, leaseMs: 1_000, busy: [] });
+    const { claims } = await store.claim({ account: 'main', limit: 1, leaseMs: 1_000, busy: new Set() });
     if (!claims[0]) throw new Error('no claim');
     await store.settle(claims[0], DELIVERED, undefined);
   }
@@ -167,7 +167,7 @@ describe('what is kept', () => {
     const { store, path } = await open();
     const text = 'x'.repeat(100_000);
     await store.accept(Array.from({ length: 100 }, (_, index) => entry(`m${index}`, text)));
-    let [claim] = (await store.claim({ account: 'main', limit: 1, leaseMs: 1_000, busy: [] })).claims;
+    let [claim] = (await store.claim({ account: 'main', limit: 1, leaseMs: 1_000, busy: new Set() })).claims;
     while (claim) {
       const settled = await store.settle(claim, DELIVERED, { leaseMs: 1_000 });
       claim = settled === 'stale' ? undefined : settled.next;
@@ -190,7 +190,7 @@ describe('a backlog that is full', () => {
     await store.close();
     const { store: after } = await open(path, clock, { maxBacklog: 2 });
     await expect(after.accept([entry('m3')])).rejects.toMatchObject({ name: 'BacklogFull' });
-    const { claims } = await after.claim({ account: 'main', limit: 1, leaseMs: 1_000, busy: [] });
+    const { claims } = await after.claim({ account: 'main', limit: 1, leaseMs: 1_000, busy: new Set() });
     if (!claims[0]) throw new Error('no claim');
     await after.settle(claims[0], { state: 'dead', reason: 'refused', detail: '' }, undefined);
     expect(await after.accept([entry('m3')])).toMatchObject([{ id: 'm3' }]);
