@@ -106,12 +106,15 @@ function messageOf(values: Readonly<Partial<Record<FieldName, Json | undefined>>
 /** Numbers above this are milliseconds: as seconds they would lie beyond the year 5138. */
 const LARGEST_SECONDS = 99_999_999_999;
 
+const ZONE = /(z|[+-]\d{2}(:?\d{2})?)$/i;
+
 /** A time without a zone is taken as UTC, never as the zone that this process happens to run in. */
 function toIso(value: unknown): string | undefined {
   const text = String(value);
   const isUnix = /^\d{1,15}$/.test(text);
   if (!isUnix && !/^\d{4}-\d{2}-\d{2}/.test(text)) return undefined;
-  const zoned = /\d:\d{2}[\d:.]*$/.test(text) ? `${text}Z` : text;
+  const timeOfDay = text.slice('2026-11-22'.length);
+  const zoned = timeOfDay === '' || ZONE.test(timeOfDay) ? text : `${text}Z`;
   const time = new Date(isUnix ? (Number(text) > LARGEST_SECONDS ? Number(text) : Number(text) * 1_000) : zoned);
   return Number.isNaN(time.getTime()) ? undefined : time.toISOString();
 }

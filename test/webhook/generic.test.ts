@@ -90,6 +90,27 @@ routes:
     });
   });
 
+  test.each([
+    ['2026-11-22T18:00:00+05:30', '2026-11-22T12:30:00.000Z'],
+    ['2026-11-22T18:00:00+0530', '2026-11-22T12:30:00.000Z'],
+    ['2026-11-22T04:30:00.123-08:00', '2026-11-22T12:30:00.123Z'],
+    ['2026-11-22T12:30:00Z', '2026-11-22T12:30:00.000Z'],
+    ['2026-11-22T12:30:00.123456Z', '2026-11-22T12:30:00.123Z'],
+    ['2026-11-22T12:30:00', '2026-11-22T12:30:00.000Z'],
+    ['2026-11-22 12:30:00', '2026-11-22T12:30:00.000Z'],
+    ['2026-11-22T12:30', '2026-11-22T12:30:00.000Z'],
+    ['2026-11-22', '2026-11-22T00:00:00.000Z'],
+    ['1795350600', '2026-11-22T12:30:00.000Z'],
+    [1_795_350_600_000, '2026-11-22T12:30:00.000Z'],
+  ])('may say when it was written as %j', async (sent_at, iso) => {
+    const { request, simulator } = await startTestBridge({
+      routing: CHAT.replace('auth_id:', 'message_body: "{{ sent_at }}", auth_id:'),
+    });
+    expect((await request.post('/webhooks/chat').send({ sender: 'u', text: 't', sent_at })).status).toBe(202);
+    await until('it is delivered', () => simulator.messages.length === 1);
+    expect(simulator.messages[0]?.message_body).toBe(iso);
+  });
+
   test('that no route fits is accepted and kept as a dead letter, with its reason in the log', async () => {
     const routing = `
 channels:
