@@ -2,7 +2,7 @@ import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { messageOf, propertyOf } from '../fault.ts';
-import { migrate } from './sqlite-schema.ts';
+import { identify, migrate } from './sqlite-schema.ts';
 import { FileInUse, StoreRefused } from './store.ts';
 
 /** Enough for the indexes of a backlog of 100,000 messages; what does not fit is read from disk for each accept. */
@@ -24,15 +24,16 @@ export function openFile(file: string): DatabaseSync {
     // What customers write is nobody else's business on this machine.
     closeSync(openSync(file, 'a', 0o600));
     database = new DatabaseSync(file);
-    // auto_vacuum can only be chosen before the first table, locking_mode before WAL is first touched.
+    // locking_mode before WAL is first touched, auto_vacuum before the first table: later they have no effect.
+    database.exec('pragma locking_mode = exclusive');
+    identify(database, file);
     database.exec(`
-      pragma locking_mode = exclusive;
       pragma auto_vacuum = incremental;
       pragma journal_mode = wal;
       pragma synchronous = full;
       pragma cache_size = -${CACHE_KIB};
     `);
-    migrate(database, file);
+    migrate(database);
     return database;
   } catch (error) {
     database?.close();

@@ -50,19 +50,26 @@ const MIGRATIONS: readonly string[] = [
   `,
 ];
 
-/** @throws {StoreRefused} for a file of a newer version, and for one that is not ours */
-export function migrate(database: DatabaseSync, file: string): void {
+/**
+ * Looks at whose file it is, and changes nothing: not even another program's journal mode.
+ *
+ * @throws {StoreRefused} for a file of a newer version, and for one that is not ours
+ */
+export function identify(database: DatabaseSync, file: string): void {
   const version = pragma(database, 'user_version');
-  const applicationId = pragma(database, 'application_id');
   const isEmpty = database.prepare('select count(*) as n from sqlite_schema').get()?.n === 0;
-  if (applicationId !== APPLICATION_ID && !isEmpty) {
+  if (pragma(database, 'application_id') !== APPLICATION_ID && !isEmpty) {
     throw new StoreRefused(`${file} is a SQLite file of another program; name another file in DATABASE_URL.`);
   }
   if (version > MIGRATIONS.length) {
     const fault = `${file} was written by a newer haptik-bridge (schema ${version}, this one knows ${MIGRATIONS.length})`;
     throw new StoreRefused(`${fault}; run that version again, or restore a backup made before the upgrade.`);
   }
-  for (let from = version; from < MIGRATIONS.length; from += 1) {
+}
+
+/** Brings an identified file to today's schema, a version at a time. */
+export function migrate(database: DatabaseSync): void {
+  for (let from = pragma(database, 'user_version'); from < MIGRATIONS.length; from += 1) {
     database.exec('begin immediate');
     database.exec(MIGRATIONS[from] ?? '');
     database.exec(`pragma application_id = ${APPLICATION_ID}; pragma user_version = ${from + 1}; commit`);

@@ -90,6 +90,7 @@ describe('the database file', () => {
     const after = new DatabaseSync(path);
     onTestEnd(() => after.close());
     expect(after.prepare('select name from sqlite_schema').all()).toEqual([{ name: 'theirs' }]);
+    expect(after.prepare('pragma journal_mode').get()).toEqual({ journal_mode: 'delete' });
   });
 
   test('that is no database, or cannot be made, is refused with the reason', async () => {
