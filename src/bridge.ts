@@ -26,7 +26,7 @@ export interface Overrides {
 export interface Bridge {
   /** The base URL of the public listener. */
   readonly url: string;
-  /** Off and ready to be stopped again: it is idempotent. Resolves when everything is closed. */
+  /** Finishes what has begun and closes everything; idempotent. Resolves when all of it is closed. */
   stop(): Promise<void>;
 }
 

@@ -17,9 +17,9 @@ const SECRETS = { APP_KEY: 'demo-key', CRM_SECRET: 'demo-secret' };
 
 /** Bridge and simulator together, with the example routing file and a database that is gone afterwards. */
 export async function demo({ port, simulatorPort }: Options, stopped: Promise<void>): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'haptik-bridge-demo-'));
   const simulator = new Simulator({ ...CREDENTIALS, now: Date.now, random: Math.random });
   const simulatorUrl = await simulator.listen(simulatorPort);
+  const folder = await mkdtemp(join(tmpdir(), 'haptik-bridge-demo-'));
   try {
     const settings = readSettings({
       HOST: '127.0.0.1',

@@ -14,6 +14,10 @@ export class Lane {
   /** More was due than there were free slots: the next one that gets free is to be used at once. */
   isBehind = false;
 
+  constructor(now: number) {
+    this.#createdAt = now;
+  }
+
   /** Some slot is taken. */
   get isBusy(): boolean {
     return this.#inFlight > 0;
@@ -21,10 +25,6 @@ export class Lane {
 
   get isHeld(): boolean {
     return this.#probeAt !== undefined;
-  }
-
-  constructor(now: number) {
-    this.#createdAt = now;
   }
 
   /**

@@ -12,8 +12,8 @@ export interface Found {
   readonly value: Json | undefined;
 }
 
-/** A message to be: what the provider found in the payload, unchecked. */
-export type Candidate = { readonly [name in FieldName]?: Found } & { readonly sender: Found; readonly text: Found };
+/** Where a provider finds each field of a message to be; unchecked. */
+export type Find = (name: FieldName) => Found;
 
 const MAX_NAME_LENGTH = 1_000;
 
@@ -66,22 +66,22 @@ export interface Origin {
 }
 
 /** Checks every field and tells every problem; a message comes out only where there is none. */
-export async function toMessage(candidate: Candidate, origin: Origin): Promise<Checked> {
-  const names = (Object.keys(rules) as FieldName[]).filter(
-    (name) => isRequired(name) || isGiven(candidate[name]?.value),
-  );
+export async function toMessage(find: Find, origin: Origin): Promise<Checked> {
+  const found = (Object.keys(rules) as FieldName[])
+    .map((name) => ({ name, ...find(name) }))
+    .filter(({ name, value }) => isRequired(name) || isGiven(value));
   const values: Partial<Record<FieldName, Json | undefined>> = {};
-  for (const name of names) values[name] = candidate[name]?.value;
+  for (const { name, value } of found) values[name] = value;
 
   const errors: FieldError[] = [];
   const request = { body: values };
-  for (const name of names) {
+  for (const { name, path } of found) {
     const result = await rules[name].run(request);
-    for (const { msg } of result.array()) errors.push({ path: candidate[name]?.path ?? name, message: msg });
+    for (const { msg } of result.array()) errors.push({ path, message: msg });
   }
   const { text } = request.body;
   if (typeof text === 'string' && text.trim() === '' && origin.attachments.length === 0) {
-    errors.push({ path: candidate.text.path, message: 'must not be empty' });
+    errors.push({ path: find('text').path, message: 'must not be empty' });
   }
   return errors.length > 0 ? { errors } : { message: messageOf(request.body, origin) };
 }

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { Invalid, OriginNotAllowed } from '../../errors.ts';
 import type { Json } from '../../message.ts';
 import type { Channel } from '../../routing/table.ts';
-import { type FieldName, type Found, toMessage } from '../candidate.ts';
+import { type FieldName, type Find, toMessage } from '../candidate.ts';
 import { decodePayload } from '../payload.ts';
 import type { VerifiedRequest } from '../verify.ts';
 import { illFormed } from '../wellformed.ts';
@@ -64,18 +64,7 @@ async function parseForm(request: VerifiedRequest, channel: Channel): Promise<Pa
   const problems = illFormed(data);
   if (problems.length > 0) throw new Invalid(problems);
 
-  const candidate = {
-    sender: find(data, channel, 'sender'),
-    text: find(data, channel, 'text'),
-    recipient: find(data, channel, 'recipient'),
-    id: find(data, channel, 'id'),
-    sent_at: find(data, channel, 'sent_at'),
-    name: find(data, channel, 'name'),
-    email: find(data, channel, 'email'),
-    phone: find(data, channel, 'phone'),
-    fields: { path: 'fields', value: channel.fields?.fields?.read(data) ?? data },
-  };
-  const checked = await toMessage(candidate, {
+  const checked = await toMessage(findIn(data, channel), {
     channel: channel.name,
     country: channel.default_country,
     fallbackId: idempotencyKey(request),
@@ -85,13 +74,17 @@ async function parseForm(request: VerifiedRequest, channel: Channel): Promise<Pa
   return { messages: [checked.message], isBatch: false };
 }
 
-function find(data: Payload, channel: Channel, name: FieldName): Found {
-  const path = channel.fields?.[name];
-  if (path !== undefined) return { path: path.text, value: path.read(data) };
-  const usual = USUAL_NAMES[name] ?? [];
-  const keys = usual.flatMap((wanted) => Object.keys(data).filter((key) => key.toLowerCase() === wanted));
-  const key = keys.find((candidate) => isFilled(data[candidate])) ?? keys[0];
-  return key === undefined ? { path: usual[0] ?? name, value: undefined } : { path: key, value: data[key] };
+/** By the channel's own paths, else by the usual names; `fields` is the whole form unless it is mapped. */
+function findIn(data: Payload, channel: Channel): Find {
+  return (name) => {
+    const path = channel.fields?.[name];
+    if (path !== undefined) return { path: path.text, value: path.read(data) };
+    if (name === 'fields') return { path: name, value: data };
+    const usual = USUAL_NAMES[name] ?? [];
+    const keys = usual.flatMap((wanted) => Object.keys(data).filter((key) => key.toLowerCase() === wanted));
+    const key = keys.find((candidate) => isFilled(data[candidate])) ?? keys[0];
+    return key === undefined ? { path: usual[0] ?? name, value: undefined } : { path: key, value: data[key] };
+  };
 }
 
 function isFilled(value: Json | undefined): boolean {

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { type FieldError, Invalid } from '../../errors.ts';
 import type { Json, Message } from '../../message.ts';
 import type { Channel } from '../../routing/table.ts';
-import { type Candidate, type FieldName, type Found, toMessage } from '../candidate.ts';
+import { type Find, toMessage } from '../candidate.ts';
 import { decodePayload } from '../payload.ts';
 import type { VerifiedRequest } from '../verify.ts';
 import { illFormed, MAX_PROBLEMS } from '../wellformed.ts';
@@ -12,18 +12,6 @@ import type { Parsed, Provider, Receipt, Reply } from './provider.ts';
 const MAX_BATCH = 5_000;
 /** Some milliseconds of work; then whoever else waits has a turn. */
 const ITEMS_A_TURN = 50;
-
-const NAMES: readonly FieldName[] = [
-  'sender',
-  'text',
-  'recipient',
-  'id',
-  'sent_at',
-  'name',
-  'email',
-  'phone',
-  'fields',
-];
 
 /** Any system that can POST: JSON, urlencoded or multipart, one message or `{"messages":[…]}`. */
 export const generic: Provider = {
@@ -49,7 +37,7 @@ async function parseGeneric(request: VerifiedRequest, channel: Channel): Promise
   for (const [index, item] of items.entries()) {
     if (errors.length >= MAX_PROBLEMS) break;
     if (index % ITEMS_A_TURN === ITEMS_A_TURN - 1) await setImmediate();
-    const checked = await toMessage(candidateOf(item, channel, batch ? `messages[${index}].` : ''), {
+    const checked = await toMessage(findIn(item, channel, batch ? `messages[${index}].` : ''), {
       channel: channel.name,
       country: channel.default_country,
       fallbackId: key === undefined || !batch ? key : JSON.stringify([key, index]),
@@ -74,15 +62,13 @@ function isList(value: Json | undefined): value is readonly Json[] {
 }
 
 /** With a field map only what is mapped is read, and `fields` is the whole payload unless it is mapped too. */
-function candidateOf(item: Json, { fields: paths }: Channel, prefix: string): Candidate {
-  const find = (name: FieldName): Found => {
+function findIn(item: Json, { fields: paths }: Channel, prefix: string): Find {
+  return (name) => {
     const path = paths?.[name];
     if (paths === undefined) return { path: prefix + name, value: own(item, name) };
     if (path === undefined) return { path: prefix + name, value: name === 'fields' ? item : undefined };
     return { path: prefix + path.text, value: path.read(item) };
   };
-  const found = Object.fromEntries(NAMES.map((name) => [name, find(name)]));
-  return { ...found, sender: find('sender'), text: find('text') };
 }
 
 function own(item: Json, name: string): Json | undefined {
