@@ -10,6 +10,7 @@ import { listen } from './listen.ts';
 import { createLog, type Log } from './log.ts';
 import { acceptWith } from './outbox/accept.ts';
 import { Dispatcher } from './outbox/dispatcher.ts';
+import { Lanes } from './outbox/lanes.ts';
 import { retain } from './outbox/retention.ts';
 import { SqliteStore } from './outbox/sqlite.ts';
 import { loadRouting } from './routing/load.ts';
@@ -60,11 +61,18 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   const commitMs = store.measureCommit(() => performance.now());
 
   const client = createClient({ fetch: overrides.fetch ?? fetch, timeoutMs: settings.deliveryTimeoutMs });
-  const dispatcher = new Dispatcher({
+  const lanes = new Lanes({
     store,
-    deliver: createDeliver({ post: client.post, account: (name) => table.accounts.get(name), clock }),
     accounts: () => table.accounts,
     concurrency: settings.deliveryConcurrency,
+    clock,
+    log,
+  });
+  const dispatcher = new Dispatcher({
+    store,
+    lanes,
+    deliver: createDeliver({ post: client.post, account: (name) => table.accounts.get(name), clock }),
+    observe: () => {},
     retryHorizonMs: settings.retryHorizonMs,
     clock,
     random,
@@ -99,6 +107,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     await store.close();
     throw error;
   }
+  await lanes.load();
   server.on('error', (error) => log.error('a connection could not be taken', { error }));
   dispatcher.start();
   const ending = new AbortController();

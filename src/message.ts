@@ -10,8 +10,11 @@
  * - account       one set of Haptik credentials
  * - delivery      what a route made of a message: everything that Haptik is told, and nothing secret
  * - conversation  the ordering key: account + business_id + auth_id
- * - outcome       how one attempt at Haptik ended
+ * - attempt       one try at Haptik; its outcome is how it ended
  * - dead letter   a message given up, with its reason, kept until a person deals with it
+ * - unknown       a message that was sent, and nobody knows whether it arrived; a person decides
+ * - stopped       a conversation that waits for a person, behind such a message
+ * - hold          an account waits: its credentials are refused, or an operator has paused it
  */
 
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
@@ -54,6 +57,10 @@ export interface Delivery {
   readonly authId: string;
   readonly text: string;
   readonly user: UserProfile;
+  /** When it was sent and nobody knows whether it arrived: send it again, or stop the conversation for a person. */
+  readonly onUnknown: 'retry' | 'stop';
+  /** When it is given up: the conversation goes on without it, or stops for a person. */
+  readonly onDead: 'continue' | 'stop';
 }
 
 /** Why the routing table could not make a delivery of a message. */
@@ -67,21 +74,27 @@ export type Placement =
 export type DeadReason = UnroutedReason | 'refused' | 'user_not_registered' | 'registration_refused' | 'expired';
 
 /**
- * How one attempt at Haptik ended. `detail` is for logs and never holds message text or secrets; `answer` is what the far
- * end said, which may repeat the message, and is only stored.
+ * How one attempt at Haptik ended. `status` is that of the answer which decided, where there was one. `detail` is for logs
+ * and never holds message text or secrets; `answer` is what the far end said, which may repeat the message, and is only stored.
  */
-export type Outcome =
+export type Outcome = { readonly status?: number | undefined } & (
   | { readonly kind: 'delivered'; readonly messageId: string; readonly createdAt: string | null }
   /** Haptik surely does not have it; another try may succeed. */
-  | { readonly kind: 'retry'; readonly detail: string; readonly retryAfterMs?: number | undefined }
-  /** It was sent, and nobody knows whether it arrived. */
-  | { readonly kind: 'unknown'; readonly detail: string }
+  | {
+      readonly kind: 'retry';
+      readonly detail: string;
+      readonly retryAfterMs?: number | undefined;
+      readonly isOverload?: boolean;
+    }
+  /** It was sent, and nobody knows whether it arrived. `isOverload`: the far end is asking for less, or too slow. */
+  | { readonly kind: 'unknown'; readonly detail: string; readonly isOverload?: boolean }
   /**
    * The account's credentials are refused: the account waits. Mostly the message is not to blame; where it may be
    * (`isSpent`), the attempt counts against it too.
    */
   | { readonly kind: 'hold'; readonly detail: string; readonly isSpent: boolean }
-  | { readonly kind: 'dead'; readonly reason: DeadReason; readonly detail: string; readonly answer?: string };
+  | { readonly kind: 'dead'; readonly reason: DeadReason; readonly detail: string; readonly answer?: string }
+);
 
 /** The ordering key. JSON, so that no name can be made to look like two others joined. */
 export function conversationOf(delivery: Delivery): string {

@@ -10,7 +10,7 @@ import type { HaptikAccount } from './api.ts';
 export type Answer =
   | { readonly status: number; readonly text: string; readonly retryAfter: string | null }
   /** `isWritten`: bytes of the request may have reached the far end. In doubt it is true. */
-  | { readonly isWritten: boolean; readonly detail: string };
+  | { readonly isWritten: boolean; readonly isTimeout: boolean; readonly detail: string };
 
 export type Post = (account: HaptikAccount, url: URL, body: object, signal: AbortSignal) => Promise<Answer>;
 
@@ -37,15 +37,17 @@ export function createClient({ fetch, timeoutMs }: ClientOptions): { readonly po
   };
 
   const post: Post = async (account, url, body, signal) => {
-    if (signal.aborted) return { isWritten: false, detail: STOPPING };
+    if (signal.aborted) return { isWritten: false, isTimeout: false, detail: STOPPING };
     const call: Call = { isWritten: false, ending: undefined, isDone: false, request: undefined };
     // Ending the request mostly ends the call. That it does so always is not left to Node.
     let giveUp = (_error: Error) => {};
     const ended = new Promise<never>((_resolve, reject) => {
       giveUp = reject;
     });
+    let isTimeout = false;
     const end = (why: string) => {
       if (call.isDone) return;
+      isTimeout = why !== STOPPING;
       call.ending = why;
       call.request?.destroy(new Error(why));
       giveUp(new Error(why));
@@ -76,7 +78,7 @@ export function createClient({ fetch, timeoutMs }: ClientOptions): { readonly po
       const text = await Promise.race([response.text(), ended]).catch(() => '');
       return { status: response.status, text, retryAfter: response.headers.get('retry-after') };
     } catch (error) {
-      return { isWritten: call.isWritten, detail: call.ending ?? describe(error) };
+      return { isWritten: call.isWritten, isTimeout, detail: call.ending ?? describe(error) };
     } finally {
       call.isDone = true;
       clearTimeout(timer);

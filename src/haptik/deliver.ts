@@ -7,94 +7,141 @@ import type { Answer, Post } from './client.ts';
 export interface DeliverOptions {
   readonly post: Post;
   readonly account: (name: string) => HaptikAccount | undefined;
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Pick<Clock, 'now' | 'elapsed'>;
 }
 
 /** What is kept of a refusal, so that a person can see why. */
 const MAX_KEPT_ANSWER = 1_000;
+/** Some 100 bytes each. A user who is forgotten is at worst registered once more, and that is idempotent. */
+const MAX_REMEMBERED_USERS = 20_000;
 
 type Registration = { readonly kind: 'registered' } | Exclude<Outcome, { kind: 'delivered' }>;
 
-/**
- * One try: logs the message; where Haptik does not know the user, registers them and logs it again at once.
- *
- * Concurrent registrations of one user are one call: first messages tend to come in bursts.
- */
+/** One try: logs the message; where Haptik does not know the user, registers them and logs it again at once. */
 export function createDeliver({ post, account, clock }: DeliverOptions) {
-  const registrations = new Map<string, Promise<Registration>>();
+  const users = new Users(MAX_REMEMBERED_USERS);
 
-  const register = (to: HaptikAccount, url: URL, delivery: Delivery, signal: AbortSignal): Promise<Registration> => {
-    const key = JSON.stringify([to.name, delivery.authId]);
-    const running = registrations.get(key);
-    if (running) return running;
-    const registration = post(to, url, userRequest(delivery.authId, delivery.user), signal)
-      .then((answer) => judgeRegistration(answer, clock.now()))
-      .finally(() => registrations.delete(key));
-    registrations.set(key, registration);
-    return registration;
+  const register = async (to: HaptikAccount, url: URL, delivery: Delivery, signal: AbortSignal) => {
+    const answer = await post(to, url, userRequest(delivery.authId, delivery.user), signal);
+    return judgeRegistration(answer, clock.now());
   };
 
   return async (delivery: Delivery, signal: AbortSignal): Promise<Outcome> => {
     const to = account(delivery.account);
     if (to === undefined)
       return { kind: 'retry', detail: `the account ${delivery.account} is not in the routing table` };
+    const { userUrl } = to;
     const log = async () =>
       judgeMessage(await post(to, to.messageUrl, logMessageRequest(delivery), signal), clock.now());
 
+    const startedAt = clock.elapsed();
     const first = await log();
     if (first !== 'not_registered') return first;
-    if (to.userUrl === undefined) {
-      return { kind: 'dead', reason: 'user_not_registered', detail: 'HTTP 403, and register_users is false' };
-    }
-    const registration = await register(to, to.userUrl, delivery, signal);
+    if (userUrl === undefined) return notRegistered('HTTP 403, and register_users is false');
+    const registration = await users.registered(JSON.stringify([to.name, delivery.authId]), startedAt, async () => {
+      const ended = await register(to, userUrl, delivery, signal);
+      return { ended, at: clock.elapsed() };
+    });
     if (registration.kind !== 'registered') return registration;
     const second = await log();
-    if (second !== 'not_registered') return second;
-    return { kind: 'dead', reason: 'user_not_registered', detail: 'HTTP 403 again, right after registering the user' };
+    return second === 'not_registered' ? notRegistered('HTTP 403 again, right after registering the user') : second;
   };
+}
+
+/**
+ * Who was registered, and when. First messages come in bursts, and all are refused before the first of them has
+ * registered the user: those that began before that need no registration of their own. Of many users the last are known.
+ */
+class Users {
+  readonly #limit: number;
+  readonly #registeredAt = new Map<string, number>();
+  readonly #running = new Map<string, Promise<Registration>>();
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Has the user registered after `since`; at one time only once. */
+  registered(
+    key: string,
+    since: number,
+    register: () => Promise<{ readonly ended: Registration; readonly at: number }>,
+  ): Promise<Registration> {
+    const running = this.#running.get(key);
+    if (running) return running;
+    if ((this.#registeredAt.get(key) ?? Number.NEGATIVE_INFINITY) >= since) {
+      return Promise.resolve({ kind: 'registered' });
+    }
+    const registration = register()
+      .then(({ ended, at }) => {
+        if (ended.kind === 'registered') this.#remember(key, at);
+        return ended;
+      })
+      .finally(() => this.#running.delete(key));
+    this.#running.set(key, registration);
+    return registration;
+  }
+
+  #remember(key: string, at: number): void {
+    this.#registeredAt.delete(key);
+    this.#registeredAt.set(key, at);
+    for (const oldest of this.#registeredAt.keys()) {
+      if (this.#registeredAt.size <= this.#limit) break;
+      this.#registeredAt.delete(oldest);
+    }
+  }
+}
+
+function notRegistered(detail: string): Outcome {
+  return { kind: 'dead', reason: 'user_not_registered', detail, status: 403 };
 }
 
 function judgeMessage(answer: Answer, now: number): Outcome | 'not_registered' {
   if (!('status' in answer)) {
-    return { kind: answer.isWritten ? 'unknown' : 'retry', detail: answer.detail };
+    return { kind: answer.isWritten ? 'unknown' : 'retry', detail: answer.detail, isOverload: answer.isTimeout };
   }
-  const detail = `HTTP ${answer.status}`;
-  switch (answer.status) {
+  const { status } = answer;
+  const detail = `HTTP ${status}`;
+  switch (status) {
     case 200:
       return judgeLogged(answer.text);
     case 401:
-      return { kind: 'hold', detail, isSpent: false };
+      return { kind: 'hold', status, detail, isSpent: false };
     case 403:
       return 'not_registered';
     case 502:
     case 504:
-      // A gateway speaks, and does not say what became of what it passed on.
-      return { kind: 'unknown', detail };
+      // A gateway speaks, and does not say what became of what it passed on. 504 is its time-out.
+      return { kind: 'unknown', status, detail, isOverload: status === 504 };
     default:
-      if (answer.status >= 200 && answer.status < 300)
-        return { kind: 'unknown', detail: `${detail} is no known answer` };
-      if (isTransient(answer.status)) return retry(detail, answer.retryAfter, now);
-      return { kind: 'dead', reason: 'refused', detail, answer: kept(answer.text) };
+      if (status >= 200 && status < 300) return { kind: 'unknown', status, detail: `${detail} is no known answer` };
+      if (isTransient(status)) return retry(status, detail, answer.retryAfter, now);
+      return { kind: 'dead', reason: 'refused', status, detail, answer: kept(answer.text) };
   }
 }
 
 function judgeLogged(text: string): Outcome {
+  const status = 200;
   const logged = loggedMessage.safeParse(parsed(text));
   if (logged.success) {
-    return { kind: 'delivered', messageId: logged.data.message_id, createdAt: logged.data.created_at };
+    return { kind: 'delivered', status, messageId: logged.data.message_id, createdAt: logged.data.created_at };
   }
-  return { kind: 'unknown', detail: 'HTTP 200 without a message_id: something else than Haptik may have answered' };
+  const detail = 'HTTP 200 without a message_id: something else than Haptik may have answered';
+  return { kind: 'unknown', status, detail };
 }
 
 /** Registering is idempotent, so what is unknown here is simply tried again. */
 function judgeRegistration(answer: Answer, now: number): Registration {
-  if (!('status' in answer)) return { kind: 'retry', detail: `registering the user: ${answer.detail}` };
-  const detail = `registering the user: HTTP ${answer.status}`;
-  if (answer.status >= 200 && answer.status < 300) return { kind: 'registered' };
+  if (!('status' in answer)) {
+    return { kind: 'retry', detail: `registering the user: ${answer.detail}`, isOverload: answer.isTimeout };
+  }
+  const { status } = answer;
+  const detail = `registering the user: HTTP ${status}`;
+  if (status >= 200 && status < 300) return { kind: 'registered' };
   // A 403 here is no answer of Haptik's. Something in front of it may refuse us all, or just what this user is called.
-  if (answer.status === 401 || answer.status === 403) return { kind: 'hold', detail, isSpent: answer.status === 403 };
-  if (isTransient(answer.status)) return retry(detail, answer.retryAfter, now);
-  return { kind: 'dead', reason: 'registration_refused', detail, answer: kept(answer.text) };
+  if (status === 401 || status === 403) return { kind: 'hold', status, detail, isSpent: status === 403 };
+  if (isTransient(status)) return retry(status, detail, answer.retryAfter, now);
+  return { kind: 'dead', reason: 'registration_refused', status, detail, answer: kept(answer.text) };
 }
 
 /** 3xx: we do not follow redirects, and who redirects did not take the message. */
@@ -102,8 +149,9 @@ function isTransient(status: number): boolean {
   return (status >= 300 && status < 400) || status === 408 || status === 425 || status === 429 || status >= 500;
 }
 
-function retry(detail: string, retryAfter: string | null, now: number): Extract<Outcome, { kind: 'retry' }> {
-  return { kind: 'retry', detail, retryAfterMs: retryAfterMs(retryAfter, now) };
+function retry(status: number, detail: string, retryAfter: string | null, now: number) {
+  const isOverload = status === 429 || status === 503;
+  return { kind: 'retry', status, detail, retryAfterMs: retryAfterMs(retryAfter, now), isOverload } as const;
 }
 
 /** RFC 9110 §10.2.3: seconds or a date. Zero, the past and nonsense say nothing. */

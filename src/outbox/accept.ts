@@ -28,8 +28,10 @@ export function acceptWith(
       if (claim) dispatcher.take(claim);
       else offered[index]?.withdraw();
     }
-    // A slot may have got free between the offer and the commit, when there was nothing to claim yet.
-    if (offered.some(({ entry, account }) => account !== undefined && entry.lease === undefined)) dispatcher.wake();
+    for (const { entry, account } of offered) {
+      // A slot may have got free between the offer and the commit, when there was nothing to claim yet.
+      if (account !== undefined && entry.lease === undefined) dispatcher.wake(account);
+    }
     return acceptances;
   };
 }

@@ -1,10 +1,10 @@
 import type { Outcome } from '../message.ts';
 import { backoffMs } from './backoff.ts';
 import { type Lane, PROBE_INTERVAL_MS } from './lane.ts';
-import type { Claim, Settlement } from './store.ts';
+import type { Claim, Verdict } from './store.ts';
 
-/** An attempt, and what there is to judge its outcome by. Times are of the clock that only goes forward. */
-export interface Attempt {
+/** What there is to judge an outcome by. Times are of the clock that only goes forward. */
+export interface Circumstances {
   readonly claim: Claim;
   readonly lane: Lane;
   readonly isProbe: boolean;
@@ -13,27 +13,36 @@ export interface Attempt {
   /** Age at which a message that keeps failing is given up. */
   readonly retryHorizonMs: number;
   readonly random: () => number;
+  /** We cut the attempt off ourselves, since we must go. */
+  readonly wasCutOff: boolean;
 }
 
 /** What the outcome of an attempt means: for its message, which is returned, and for its account, whose lane is told. */
-export function judge(outcome: Outcome, attempt: Attempt): Settlement {
-  const { lane, isProbe, startedAt, now } = attempt;
+export function judge(outcome: Outcome, circumstances: Circumstances): Verdict {
+  const { claim, lane, isProbe, startedAt, now, wasCutOff } = circumstances;
   switch (outcome.kind) {
     case 'delivered':
-      if (isProbe) lane.release(now);
+      if (isProbe) lane.accept(now);
+      lane.speedUp();
       return { state: 'delivered', messageId: outcome.messageId, createdAt: outcome.createdAt };
     case 'dead': {
       // The message is refused, and so the credentials were not.
-      if (isProbe) lane.release(now);
+      if (isProbe) lane.accept(now);
       const detail = [outcome.detail, outcome.answer].filter(Boolean).join(': ');
-      return { state: 'dead', reason: outcome.reason, detail };
+      return dead(outcome.reason, detail, claim);
     }
     case 'hold':
-      return lane.hold(startedAt, isProbe, now) ? held(outcome, attempt) : again(outcome, attempt);
+      return lane.refuse(startedAt, isProbe, now) ? held(outcome, circumstances) : again(outcome, circumstances);
     case 'retry':
-    case 'unknown':
+    case 'unknown': {
+      const { detail, kind } = outcome;
+      const stops = kind === 'unknown' && claim.message.delivery.onUnknown === 'stop';
+      // What we cut off ourselves says nothing about message and account, and must not be what it is given up for.
+      if (wasCutOff) return stops ? { state: kind, detail } : { state: 'waiting', dueInMs: 0, isSpent: false, detail };
       if (isProbe) lane.probeLater(now);
-      return again(outcome, attempt);
+      if (outcome.isOverload) lane.slowDown(startedAt, now);
+      return stops ? { state: kind, detail } : again(outcome, circumstances);
+    }
     default:
       return outcome satisfies never;
   }
@@ -45,26 +54,28 @@ export function judge(outcome: Outcome, attempt: Attempt): Settlement {
  */
 function held(
   { detail, isSpent }: Extract<Outcome, { kind: 'hold' }>,
-  { claim, retryHorizonMs, random }: Attempt,
-): Settlement {
+  { claim, retryHorizonMs, random }: Circumstances,
+): Verdict {
   if (!isSpent) return { state: 'waiting', dueInMs: 0, isSpent, detail };
   const { ageMs, attempts } = claim.message;
-  if (ageMs >= retryHorizonMs) return { state: 'dead', reason: 'expired', detail };
-  return {
-    state: 'waiting',
-    dueInMs: PROBE_INTERVAL_MS + backoffMs(attempts + 1, undefined, random()),
-    isSpent,
-    detail,
-  };
+  if (ageMs >= retryHorizonMs) return dead('expired', detail, claim);
+  const dueInMs = PROBE_INTERVAL_MS + backoffMs(attempts + 1, undefined, random());
+  return { state: 'waiting', dueInMs, isSpent, detail };
 }
 
-function again(outcome: Exclude<Outcome, { kind: 'delivered' | 'dead' }>, attempt: Attempt): Settlement {
-  const { claim, lane, startedAt, now, retryHorizonMs, random } = attempt;
+function again(
+  outcome: Exclude<Outcome, { kind: 'delivered' | 'dead' }>,
+  { claim, lane, startedAt, now, retryHorizonMs, random }: Circumstances,
+): Verdict {
   const { detail } = outcome;
   const age = Math.min(claim.message.ageMs + now - startedAt, now - lane.triedSince);
   // While the account is on hold it is not the message's fault that it grows old.
-  if (age >= retryHorizonMs && !lane.isHeld) return { state: 'dead', reason: 'expired', detail };
+  if (age >= retryHorizonMs && !lane.isHeld) return dead('expired', detail, claim);
   const retryAfterMs = outcome.kind === 'retry' ? outcome.retryAfterMs : undefined;
   const dueInMs = backoffMs(claim.message.attempts + 1, retryAfterMs, random());
   return { state: 'waiting', dueInMs, isSpent: true, detail };
+}
+
+function dead(reason: Extract<Verdict, { state: 'dead' }>['reason'], detail: string, { message }: Claim): Verdict {
+  return { state: 'dead', reason, detail, stops: message.delivery.onDead === 'stop' };
 }

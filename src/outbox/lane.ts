@@ -1,30 +1,48 @@
+import { Limiter, type Limits } from './limiter.ts';
+
 /** How often the credentials of a held account are tried. */
 export const PROBE_INTERVAL_MS = 30_000;
 
 /**
- * One account's share of the dispatcher: its slots, and whether it is on hold. Accounts never wait for each other,
- * because each has a lane of its own. Times are of the clock that only goes forward.
+ * One account's share of the dispatcher: its slots, its pace, and whether it is on hold. Accounts never wait for each
+ * other, because each has a lane of its own. Times are of the clock that only goes forward.
  */
 export class Lane {
+  readonly #limiter = new Limiter();
+  readonly #createdAt: number;
   #inFlight = 0;
+  #isPaused = false;
   #probeAt: number | undefined;
   #isProbing = false;
   #releasedAt = Number.NEGATIVE_INFINITY;
-  readonly #createdAt: number;
-  /** More was due than there were free slots: the next one that gets free is to be used at once. */
+  #acceptedAt = Number.NEGATIVE_INFINITY;
+  /** Of the credentials that what is known here is about. */
+  fingerprint = '';
+  /** When it is to be looked at again. */
+  dueAt = 0;
+  /** More was due than could be begun: what gets free is to be used at once. */
   isBehind = false;
 
   constructor(now: number) {
     this.#createdAt = now;
   }
 
-  /** Some slot is taken. */
-  get isBusy(): boolean {
-    return this.#inFlight > 0;
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** An operator has paused it. */
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** Its credentials were refused. */
+  get isUnauthorized(): boolean {
+    return this.#probeAt !== undefined;
   }
 
   get isHeld(): boolean {
-    return this.#probeAt !== undefined;
+    return this.#isPaused || this.isUnauthorized;
   }
 
   /**
@@ -35,21 +53,46 @@ export class Lane {
     return Math.max(this.#createdAt, this.#releasedAt);
   }
 
-  /** When a held account is to be tried again. */
+  /** When refused credentials are to be tried again. */
   get probeAt(): number | undefined {
-    return this.#isProbing ? undefined : this.#probeAt;
+    return this.#isProbing || this.#isPaused ? undefined : this.#probeAt;
   }
 
-  /** How many conversations may be claimed now: while on hold one, and only when a probe is due. */
-  free(now: number, concurrency: number): number {
-    if (this.#probeAt === undefined) return Math.max(0, concurrency - this.#inFlight);
-    return now >= this.#probeAt && !this.#isProbing ? 1 : 0;
+  /** How many conversations may be claimed now: with refused credentials one, and only when a probe is due. */
+  free(now: number, limits: Limits): number {
+    if (this.#isPaused) return 0;
+    if (this.#probeAt !== undefined) return now >= this.#probeAt && !this.#isProbing ? 1 : 0;
+    const slots = this.#limiter.concurrency(limits) - this.#inFlight;
+    return Math.max(0, Math.min(slots, this.#limiter.startable(now, limits)));
   }
 
-  /** Takes a slot; `isProbe` where it is to try a held account. */
-  occupy(isProbe: boolean): void {
+  /** When something may be begun again by the pace alone. */
+  startableAt(now: number, limits: Limits): number {
+    return this.#limiter.startableAt(now, limits);
+  }
+
+  /** Whether who holds a slot may begin one more attempt in it. */
+  mayGoOn(now: number, limits: Limits): boolean {
+    const isWithin = this.#inFlight <= this.#limiter.concurrency(limits);
+    return !this.isHeld && isWithin && this.#limiter.startable(now, limits) > 0;
+  }
+
+  /** Another attempt begins in a slot that is taken. */
+  goOn(now: number, limits: Limits): void {
+    this.#limiter.started(now, limits);
+  }
+
+  /** Takes a slot, for an attempt to begin; `isProbe` where it is to try refused credentials. */
+  occupy(now: number, limits: Limits, isProbe: boolean): void {
+    this.#limiter.started(now, limits);
     this.#inFlight += 1;
     this.#isProbing ||= isProbe;
+  }
+
+  /** Gives a slot back in which nothing was begun. */
+  withdraw(limits: Limits): void {
+    this.#limiter.notStarted(limits);
+    this.#inFlight -= 1;
   }
 
   vacate(isProbe: boolean): void {
@@ -57,27 +100,52 @@ export class Lane {
     if (isProbe) this.#isProbing = false;
   }
 
+  /** The far end is asking for less, or too slow, as an attempt that began at `startedAt` found. */
+  slowDown(startedAt: number, now: number): void {
+    this.#limiter.overloaded(startedAt, now, this.#inFlight);
+  }
+
+  speedUp(): void {
+    this.#limiter.succeeded();
+  }
+
   /**
-   * The credentials were refused, to an attempt that began at `startedAt`. One that began before they were last accepted
-   * proves nothing about them.
+   * The credentials were refused, to an attempt that began at `startedAt`. One that began before they were last accepted,
+   * or changed, proves nothing about them.
    *
-   * @returns whether the account is on hold now
+   * @returns whether they are held for refused now
    */
-  hold(startedAt: number, isProbe: boolean, now: number): boolean {
-    if (!this.isHeld && startedAt < this.#releasedAt) return false;
-    if (!this.isHeld || isProbe) this.#probeAt = now + PROBE_INTERVAL_MS;
+  refuse(startedAt: number, isProbe: boolean, now: number): boolean {
+    if (!this.isUnauthorized && startedAt < this.#acceptedAt) return false;
+    if (!this.isUnauthorized || isProbe) this.#probeAt = now + PROBE_INTERVAL_MS;
     return true;
+  }
+
+  /** Refused credentials are to be tried at `at`. */
+  probeFrom(at: number): void {
+    this.#probeAt = at;
   }
 
   /** The probe ended, and said nothing about the credentials. */
   probeLater(now: number): void {
-    if (this.isHeld) this.#probeAt = now + PROBE_INTERVAL_MS;
+    if (this.isUnauthorized) this.#probeAt = now + PROBE_INTERVAL_MS;
   }
 
-  /** Where the account is on hold it is so no longer. */
-  release(now: number): void {
-    if (!this.isHeld) return;
+  /** The credentials are accepted, or are others now. */
+  accept(now: number): void {
+    this.#acceptedAt = now;
+    if (!this.isUnauthorized) return;
     this.#probeAt = undefined;
+    this.#releasedAt = now;
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(now: number): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
     this.#releasedAt = now;
   }
 }

@@ -23,8 +23,7 @@ export async function retain(
 ): Promise<void> {
   while (!signal.aborted) {
     try {
-      let changed = BATCH;
-      while (changed === BATCH && !signal.aborted) changed = await store.prune({ contentMs, rowsMs, limit: BATCH });
+      while (!signal.aborted && !(await store.prune({ contentMs, rowsMs, limit: BATCH })));
     } catch (error) {
       log.error('delivered messages cannot be pruned; trying again', { error });
     }

@@ -48,6 +48,43 @@ const MIGRATIONS: readonly string[] = [
   ) strict;
   create index conversations_ready on conversations (account, ready_at);
   `,
+  `
+  alter table messages add column account text;
+  -- From when its age counts: its acceptance, or the last time that it was put back.
+  alter table messages add column since integer not null default 0;
+  -- Of a message set aside (dead, unknown): its conversation's key, else its channel and sender.
+  alter table messages add column group_key text;
+  alter table messages add column attempt_log text not null default '[]';
+  -- It was the first of a lease that may have ended without a settle, before others were put in front of it.
+  alter table messages add column in_doubt integer not null default 0;
+  update messages set since = accepted_at, account = json_extract(delivery, '$.account'),
+    delivery = json_set(delivery, '$.onUnknown', 'retry', '$.onDead', 'continue');
+  update messages set group_key = iif(delivery is null, json_array(channel, json_extract(message, '$.sender')),
+      json_array(account, json_extract(delivery, '$.businessId'), json_extract(delivery, '$.authId')))
+    where state = 'dead';
+  create index messages_oldest on messages (account, seq) where state = 'waiting';
+  create index messages_aside on messages (seq) where state in ('dead', 'unknown');
+  create index messages_aside_by_group on messages (group_key, seq) where state in ('dead', 'unknown');
+  create index messages_aside_by_account on messages (account, state) where state in ('dead', 'unknown');
+  drop index messages_to_erase;
+  drop index messages_to_prune;
+  create index messages_to_erase on messages (settled_at) where state in ('delivered', 'discarded') and has_content = 1;
+  create index messages_to_prune on messages (settled_at) where state in ('delivered', 'discarded');
+
+  -- The seq of the message behind which a conversation waits for a person. Such a row stays also when nothing waits in it.
+  alter table conversations add column stopped_by integer;
+  drop index conversations_ready;
+  create index conversations_ready on conversations (account, ready_at) where stopped_by is null;
+  create unique index conversations_stopped on conversations (stopped_by) where stopped_by is not null;
+
+  create table holds (
+    account text not null,
+    cause text not null,
+    fingerprint text not null,
+    since integer not null,
+    primary key (account, cause)
+  ) strict;
+  `,
 ];
 
 /**

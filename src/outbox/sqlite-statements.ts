@@ -1,12 +1,17 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 
+/** What is kept of a message's attempts, the last ones: a probe every 30 s would otherwise fill the row. */
+const LOGGED_ATTEMPTS = 100;
+const LOGGED = `attempt_log = json_insert(
+    iif(json_array_length(attempt_log) >= ${LOGGED_ATTEMPTS}, json_remove(attempt_log, '$[0]'), attempt_log), '$[#]', json(:attempt))`;
 const DELIVERED = `
-  update messages set state = 'delivered', conversation = null, settled_at = ?, message_id = ?, created_at = ?, attempts = attempts + 1,
-    detail = null`;
+  update messages set state = 'delivered', conversation = null, settled_at = :now, message_id = :messageId, created_at = :createdAt,
+    attempts = attempts + 1, detail = null, ${LOGGED}`;
 /** What the customer wrote, and who they are beyond their address. What is left says what happened, and when. */
-const ERASED = `has_content = 0,
+const ERASED = `has_content = 0, detail = null,
   message = json_remove(message, '$.text', '$.fields', '$.attachments', '$.name', '$.email', '$.phone'),
   delivery = json_remove(delivery, '$.text', '$.user')`;
+const THIS_ONE = "where id = :id and state = 'waiting'";
 
 /** Every statement of the store's daily work, prepared once. */
 export function prepareStatements(database: DatabaseSync) {
@@ -14,44 +19,59 @@ export function prepareStatements(database: DatabaseSync) {
   return {
     insert: sql(`
       insert into messages (id, conversation, state, reason, detail, channel, provider_id, message, route, table_version,
-        delivery, accepted_at, settled_at)
-      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+        delivery, accepted_at, settled_at, account, since, group_key)
+      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
     first: sql('select id from messages where channel = ? and provider_id = ?'),
     enqueue: sql(`
       insert into conversations (key, account, pending, ready_at, lease) values (?, ?, 1, ?, ?)
       on conflict (key) do update set pending = pending + 1
       returning id, lease`),
     due: sql(`
-      select id, lease from conversations where account = ? and ready_at <= ?
+      select id, lease from conversations where account = ? and ready_at <= ? and stopped_by is null
       order by ready_at`),
-    jumped: sql('select id, lease from conversations where account = ? and ready_at > ?'),
-    nextDue: sql('select id, ready_at from conversations where account = ? order by ready_at'),
+    jumped: sql('select id, lease from conversations where account = ? and ready_at > ? and stopped_by is null'),
+    nextDue: sql(`
+      select id, ready_at from conversations where account = ? and stopped_by is null order by ready_at`),
     lease: sql('update conversations set lease = ?, ready_at = ? where id = ?'),
     renew: sql('update conversations set ready_at = ? where id = ? and lease = ?'),
     holds: sql('select 1 from conversations where id = ? and lease = ?'),
     count: sql('update conversations set pending = pending - ? where id = ? returning pending'),
     release: sql('update conversations set ready_at = ?, lease = null where id = ?'),
+    stop: sql(`
+      update conversations set lease = null, stopped_by = (select seq from messages where id = ?) where id = ?`),
     forget: sql('delete from conversations where id = ?'),
-    forgetIdle: sql('delete from conversations where id = ? and pending = 0'),
-    recount: sql(`
-      update conversations set lease = null,
-        pending = (select count(*) from messages where conversation = conversations.id and state = 'waiting') where id = ?`),
     head: sql(`
-      select id, delivery, attempts, accepted_at from messages where conversation = ? and state = 'waiting'
+      select id, delivery, attempts, since, accepted_at, in_doubt from messages where conversation = ? and state = 'waiting'
       order by seq limit 1`),
-    delivered: sql(`${DELIVERED} where id = ? and state = 'waiting'`),
-    deliveredAndErased: sql(`${DELIVERED}, ${ERASED} where id = ? and state = 'waiting'`),
+    marked: sql("select 1 from messages where conversation = ? and state = 'waiting' and in_doubt = 1"),
+    delivered: sql(`${DELIVERED} ${THIS_ONE}`),
+    deliveredAndErased: sql(`${DELIVERED}, ${ERASED} ${THIS_ONE}`),
+    aside: sql(`
+      update messages set state = :state, conversation = null, settled_at = :now, reason = :reason, detail = :detail,
+        attempts = attempts + 1, group_key = :group, ${LOGGED} ${THIS_ONE}`),
+    again: sql(
+      `update messages set attempts = attempts + :spent, detail = :detail, in_doubt = 0, ${LOGGED} ${THIS_ONE}`,
+    ),
     erase: sql(`
       update messages set ${ERASED} where seq in (
-        select seq from messages where state = 'delivered' and has_content = 1 and settled_at <= ?
+        select seq from messages where state in ('delivered', 'discarded') and has_content = 1 and settled_at <= ?
         order by settled_at limit ?)`),
     prune: sql(`
       delete from messages where seq in (
-        select seq from messages where state = 'delivered' and settled_at <= ? order by settled_at limit ?)`),
-    dead: sql(`
-      update messages set state = 'dead', conversation = null, settled_at = ?, reason = ?, detail = ?, attempts = attempts + 1
-      where id = ? and state = 'waiting'`),
-    again: sql("update messages set attempts = attempts + ?, detail = ? where id = ? and state = 'waiting'"),
+        select seq from messages where state in ('delivered', 'discarded') and settled_at <= ?
+        order by settled_at limit ?)`),
+    freePages: sql('select freelist_count, page_count from pragma_freelist_count, pragma_page_count'),
+    counted: sql(`
+      select id, pending, stopped_by is not null as is_stopped,
+        (select count(*) from messages where conversation = conversations.id and state = 'waiting') as waiting
+      from conversations where id > ? order by id limit ?`),
+    recount: sql('update conversations set pending = ? where id = ?'),
+    hold: sql(`
+      insert into holds (account, cause, fingerprint, since) values (?, ?, ?, ?)
+      on conflict do update set fingerprint = excluded.fingerprint, since = excluded.since
+        where fingerprint <> excluded.fingerprint`),
+    unhold: sql('delete from holds where account = ? and cause = ?'),
+    listHolds: sql('select account, cause, fingerprint, since from holds'),
     probe: sql('insert or replace into probe (id, content) values (1, zeroblob(?))'),
     endProbe: sql('delete from probe'),
   };

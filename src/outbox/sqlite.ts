@@ -3,7 +3,9 @@ import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import { conversationOf, type Delivery } from '../message.ts';
 import { GroupCommit } from './group-commit.ts';
+import { strayGroup } from './records.ts';
 import { commitCost, openFile, refusalOf } from './sqlite-file.ts';
+import { SqliteRecords } from './sqlite-records.ts';
 import { prepareStatements, type Statements } from './sqlite-statements.ts';
 import {
   type Acceptance,
@@ -12,6 +14,8 @@ import {
   type ClaimRequest,
   type ClaimResult,
   type Entry,
+  type Hold,
+  type HoldCause,
   type Settlement,
   type SettleResult,
   type Store,
@@ -34,8 +38,8 @@ const SLOW_COMMIT_MS = 5;
 const LONGEST_DELAY_MS = 3_600_000;
 
 const PROBE_BYTES = 1_048_576;
-/** Pages given back to the disk at a time: some 800 kB. */
-const VACUUM_PAGES = 200;
+/** The share of the file that may be empty: what is given back has to be asked for again when the next burst comes. */
+const EMPTY_SHARE = 0.2;
 
 /** The outbox in one SQLite file, which this process alone owns. */
 export class SqliteStore implements Store {
@@ -44,6 +48,8 @@ export class SqliteStore implements Store {
   readonly #options: Options;
   readonly #sql: Statements;
   readonly #waiting: Map<string, number>;
+  /** The operator's side of it. */
+  readonly records: SqliteRecords;
   #isFailing = false;
   #probe: Promise<boolean> | undefined;
 
@@ -60,6 +66,12 @@ export class SqliteStore implements Store {
       throw refusalOf(error, options.file);
     }
     this.#commits = new GroupCommit(this.#database);
+    this.records = new SqliteRecords({
+      database: this.#database,
+      commits: this.#commits,
+      clock: options.clock,
+      waiting: this.#waiting,
+    });
   }
 
   async accept(entries: readonly Entry[]): Promise<readonly Acceptance[]> {
@@ -90,7 +102,9 @@ export class SqliteStore implements Store {
       const claims = [...due, ...jumped].flatMap(({ id, lease }) => {
         const token = this.#options.newToken();
         this.#sql.lease.run(token, now + leaseMs, Number(id));
-        const claim = this.#head(Number(id), account, token, lease !== null);
+        // Where something was put in front of it since, the message in doubt is marked; else it is still the first.
+        const isInDoubt = lease !== null && this.#sql.marked.get(Number(id)) === undefined;
+        const claim = this.#head(Number(id), account, token, isInDoubt);
         if (claim === undefined) this.#mend(Number(id));
         return claim ?? [];
       });
@@ -117,14 +131,49 @@ export class SqliteStore implements Store {
     });
   }
 
-  prune({ contentMs, rowsMs, limit }: { contentMs: number; rowsMs: number; limit: number }): Promise<number> {
+  prune({ contentMs, rowsMs, limit }: { contentMs: number; rowsMs: number; limit: number }): Promise<boolean> {
     return this.#commits.run(() => {
       const now = this.#options.clock.now();
-      const erased = this.#sql.erase.run(now - contentMs, limit).changes;
-      const pruned = this.#sql.prune.run(now - rowsMs, limit).changes;
-      this.#database.exec(`pragma incremental_vacuum(${VACUUM_PAGES})`);
-      return Math.max(Number(erased), Number(pruned));
+      const erased = Number(this.#sql.erase.run(now - contentMs, limit).changes);
+      const pruned = Number(this.#sql.prune.run(now - rowsMs, limit).changes);
+      const { freelist_count: empty, page_count: all } = this.#sql.freePages.get() ?? {};
+      const isSparse = Number(empty) > limit && Number(empty) > Number(all) * EMPTY_SHARE;
+      if (isSparse) this.#database.exec(`pragma incremental_vacuum(${limit})`);
+      return erased < limit && pruned < limit && !isSparse;
     });
+  }
+
+  recount(after: number, limit: number): Promise<{ next: number | undefined; mended: readonly number[] }> {
+    return this.#commits.run(() => {
+      const rows = this.#sql.counted.all(after, limit);
+      const wrong = rows.filter(({ pending, waiting }) => pending !== waiting);
+      for (const { id, waiting, is_stopped } of wrong) {
+        if (waiting === 0 && !is_stopped) this.#sql.forget.run(Number(id));
+        else this.#sql.recount.run(Number(waiting), Number(id));
+      }
+      const last = rows.length < limit ? undefined : rows.at(-1)?.id;
+      return {
+        next: last === undefined ? undefined : Number(last),
+        mended: wrong.map(({ id }) => Number(id)),
+      };
+    });
+  }
+
+  async holds(): Promise<readonly Hold[]> {
+    return this.#sql.listHolds.all().map(({ account, cause, fingerprint, since }) => ({
+      account: String(account),
+      cause: cause as HoldCause,
+      fingerprint: String(fingerprint),
+      since: Number(since),
+    }));
+  }
+
+  hold({ account, cause, fingerprint, since }: Hold): Promise<void> {
+    return this.#commits.run(() => void this.#sql.hold.run(account, cause, fingerprint, since));
+  }
+
+  release(account: string, cause: HoldCause): Promise<void> {
+    return this.#commits.run(() => void this.#sql.unhold.run(account, cause));
   }
 
   async isWritable(): Promise<boolean> {
@@ -205,7 +254,7 @@ export class SqliteStore implements Store {
     const conversation = Number(row?.id);
     this.#insert(entry, { now, conversation });
     const isClaimed = lease !== undefined && row?.lease === lease.token;
-    const waiting = { id, delivery, attempts: 0, ageMs: 0 };
+    const waiting = { id, delivery, attempts: 0, ageMs: 0, acceptedAt: now };
     const claim = isClaimed
       ? { conversation, account, lease: lease.token, isInDoubt: false, message: waiting }
       : undefined;
@@ -217,6 +266,7 @@ export class SqliteStore implements Store {
     at: { now: number; conversation: number | null },
   ): void {
     const dead = 'dead' in placement ? placement : undefined;
+    const delivery = 'delivery' in placement ? placement.delivery : undefined;
     this.#sql.insert.run(
       id,
       at.conversation,
@@ -228,9 +278,12 @@ export class SqliteStore implements Store {
       JSON.stringify(message),
       placement.route,
       tableVersion,
-      'delivery' in placement ? JSON.stringify(placement.delivery) : null,
+      delivery ? JSON.stringify(delivery) : null,
       at.now,
       dead ? at.now : null,
+      delivery?.account ?? null,
+      at.now,
+      dead ? strayGroup(channel, message) : null,
     );
   }
 
@@ -238,8 +291,12 @@ export class SqliteStore implements Store {
     const { conversation, account, lease } = claim;
     if (this.#sql.holds.get(conversation, lease) === undefined) return { result: 'stale' as const, changed: 0 };
     const now = this.#options.clock.now();
-    const changed = this.#settleMessage(claim.message.id, settlement, now);
+    const changed = this.#settleMessage(claim.message, settlement, now);
     const pending = Number(this.#sql.count.get(changed, conversation)?.pending);
+    if (stopsConversation(settlement)) {
+      this.#sql.stop.run(claim.message.id, conversation);
+      return { result: { next: undefined, hasMore: false }, changed };
+    }
     const next =
       settlement.state !== 'waiting' && keepLease && pending > 0
         ? this.#head(conversation, account, lease, false)
@@ -250,47 +307,54 @@ export class SqliteStore implements Store {
     return { result: { next, hasMore: pending > 0 && next === undefined }, changed };
   }
 
-  #settleMessage(id: string, settlement: Settlement, now: number): number {
+  /** @returns how many messages wait no longer */
+  #settleMessage({ id, delivery }: Claim['message'], settlement: Settlement, now: number): number {
+    const attempt = JSON.stringify(settlement.attempt);
     switch (settlement.state) {
-      case 'delivered':
-        return Number(
-          (this.#options.eraseAtOnce ? this.#sql.deliveredAndErased : this.#sql.delivered).run(
-            now,
-            settlement.messageId,
-            settlement.createdAt,
-            id,
-          ).changes,
-        );
-      case 'dead':
-        return Number(this.#sql.dead.run(now, settlement.reason, settlement.detail, id).changes);
-      case 'waiting':
-        this.#sql.again.run(settlement.isSpent ? 1 : 0, settlement.detail, id);
-        return 0;
-      default: {
-        const never: never = settlement;
-        return never;
+      case 'delivered': {
+        const { messageId, createdAt } = settlement;
+        const sql = this.#options.eraseAtOnce ? this.#sql.deliveredAndErased : this.#sql.delivered;
+        return Number(sql.run({ id, now, messageId, createdAt, attempt }).changes);
       }
+      case 'dead':
+      case 'unknown': {
+        const { state, detail } = settlement;
+        const reason = settlement.state === 'dead' ? settlement.reason : null;
+        const group = conversationOf(delivery);
+        return Number(this.#sql.aside.run({ id, state, now, reason, detail, group, attempt }).changes);
+      }
+      case 'waiting':
+        this.#sql.again.run({ id, spent: settlement.isSpent ? 1 : 0, detail: settlement.detail, attempt });
+        return 0;
+      default:
+        return settlement satisfies never;
     }
   }
 
-  #head(conversation: number, account: string, lease: string, isInDoubt: boolean): Claim | undefined {
+  #head(conversation: number, account: string, lease: string, wasLeft: boolean): Claim | undefined {
     const row = this.#sql.head.get(conversation);
     if (row === undefined) return undefined;
+    const isInDoubt = wasLeft || row.in_doubt === 1;
     const message = {
       id: String(row.id),
       delivery: JSON.parse(String(row.delivery)) as Delivery,
       attempts: Number(row.attempts),
-      ageMs: Math.max(0, this.#options.clock.now() - Number(row.accepted_at)),
+      ageMs: Math.max(0, this.#options.clock.now() - Number(row.since)),
+      acceptedAt: Number(row.accepted_at),
     };
     return { conversation, account, lease, isInDoubt, message };
   }
 
   /** `pending` says that messages wait, and none does: the count was wrong, which only a fault of ours can bring about. */
   #mend(conversation: number): void {
-    this.#sql.recount.run(conversation);
-    this.#sql.forgetIdle.run(conversation);
+    this.#sql.forget.run(conversation);
     this.#options.log.error('a conversation was counted wrong and is mended', { conversation });
   }
+}
+
+/** Its conversation is to wait for a person. */
+function stopsConversation(settlement: Settlement): boolean {
+  return settlement.state === 'unknown' || (settlement.state === 'dead' && settlement.stops);
 }
 
 type Row = Readonly<Record<string, unknown>>;

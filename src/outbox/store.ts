@@ -1,4 +1,4 @@
-import type { DeadReason, Delivery, Message, Placement } from '../message.ts';
+import type { DeadReason, Delivery, Message, Outcome, Placement } from '../message.ts';
 
 /**
  * The durable side of the outbox. Conversations are leased, not messages: whoever holds the lease of a conversation is
@@ -32,17 +32,47 @@ export interface Store {
   renew(claims: readonly Claim[], leaseMs: number): Promise<void>;
 
   /**
-   * Erases what customers wrote from messages that were delivered longer than `contentMs` ago, and forgets those delivered
-   * longer than `rowsMs` ago, with their ids: a repeat is then a new message. At most `limit` of each, so that nobody waits.
+   * Erases what customers wrote from messages that were delivered or discarded longer than `contentMs` ago, and forgets
+   * those settled so longer than `rowsMs` ago, with their ids: a repeat is then a new message. Gives back the space. At
+   * most `limit` of each, so that nobody waits.
    *
-   * @returns how many messages it changed; fewer than `limit` means that it is done for now
+   * @returns whether there is nothing left to do for now
    */
-  prune(age: { readonly contentMs: number; readonly rowsMs: number; readonly limit: number }): Promise<number>;
+  prune(age: { readonly contentMs: number; readonly rowsMs: number; readonly limit: number }): Promise<boolean>;
+
+  /**
+   * Compares `limit` conversations, from `after` on, with the messages that wait in them, and mends what differs.
+   *
+   * @returns where to go on, undefined at the end, and how many were counted wrong: any at all is a fault of ours
+   */
+  recount(
+    after: number,
+    limit: number,
+  ): Promise<{ readonly next: number | undefined; readonly mended: readonly number[] }>;
+
+  /** The holds in force, of all accounts. */
+  holds(): Promise<readonly Hold[]>;
+  /** Puts an account on hold for a cause; where it is so already, nothing changes. */
+  hold(hold: Hold): Promise<void>;
+  /** Ends an account's hold for that cause. */
+  release(account: string, cause: HoldCause): Promise<void>;
 
   /** Whether a write succeeds right now. */
   isWritable(): Promise<boolean>;
 
   close(): Promise<void>;
+}
+
+export type HoldCause = 'unauthorized' | 'operator';
+
+/** An account waits; this outlives the process. */
+export interface Hold {
+  readonly account: string;
+  readonly cause: HoldCause;
+  /** Of the URLs and credentials that were refused: others are not on hold. Empty where an operator has paused the account. */
+  readonly fingerprint: string;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
 }
 
 /** A message on its way in. */
@@ -101,15 +131,34 @@ export interface WaitingMessage {
   readonly delivery: Delivery;
   /** How many attempts were made before this one. */
   readonly attempts: number;
-  /** Age since it was accepted, when it was claimed. */
+  /** Age since it was accepted, or last redriven, when it was claimed. */
   readonly ageMs: number;
+  readonly acceptedAt: number;
 }
 
-export type Settlement =
+/** What is kept of an attempt, for whoever has to judge it later. */
+export interface Attempt {
+  /** When it began, in milliseconds since the epoch. */
+  readonly at: number;
+  readonly outcome: Outcome['kind'];
+  /** The HTTP status that decided, where there was an answer. */
+  readonly status: number | null;
+  /** Milliseconds; null where nobody saw its end. */
+  readonly duration: number | null;
+  readonly detail: string | null;
+}
+
+/** What becomes of a message after an attempt. */
+export type Verdict =
   | { readonly state: 'delivered'; readonly messageId: string; readonly createdAt: string | null }
-  | { readonly state: 'dead'; readonly reason: DeadReason; readonly detail: string }
+  /** `stops`: its conversation waits behind it for a person. */
+  | { readonly state: 'dead'; readonly reason: DeadReason; readonly detail: string; readonly stops: boolean }
+  /** It may have arrived; its conversation waits behind it for a person. */
+  | { readonly state: 'unknown'; readonly detail: string }
   /** Due again; `isSpent` says whether the attempt counts. */
   | { readonly state: 'waiting'; readonly dueInMs: number; readonly isSpent: boolean; readonly detail: string };
+
+export type Settlement = Verdict & { readonly attempt: Attempt };
 
 export type SettleResult = 'stale' | { readonly next: Claim | undefined; readonly hasMore: boolean };
 

@@ -23,21 +23,16 @@ export const headerValue = text.pipe(
 );
 export const headerName = z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'is not a header name');
 export const positive = wholeNumber(1, 'expected a whole number of at least 1');
+const A_PACE = 'expected a number above 0, such as 20 or 0.5';
+export const pace = orText(z.number(A_PACE).gt(0, A_PACE), /^\d{1,15}(\.\d{1,6})?$/, A_PACE);
+
+export function wholeNumber(min: number, expected: string) {
+  return orText(z.int(expected).min(min, expected), /^\d{1,15}$/, expected);
+}
 
 /** A number that came out of `${VAR}` is text. */
-export function wholeNumber(min: number, expected: string) {
-  const number = z.int(expected).min(min, expected);
-  return z.union(
-    [
-      number,
-      z
-        .string()
-        .regex(/^\d{1,15}$/, expected)
-        .transform(Number)
-        .pipe(number),
-    ],
-    expected,
-  );
+function orText(number: z.ZodNumber, written: RegExp, expected: string) {
+  return z.union([number, z.string().regex(written, expected).transform(Number).pipe(number)], expected);
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   headerValue,
   liquid,
   name,
+  pace,
   pattern,
   positive,
   text,
@@ -38,6 +39,7 @@ const account = z
     token: headerValue,
     register_users: z.boolean().default(true),
     max_concurrency: positive.optional(),
+    max_per_second: pace.optional(),
     auth_id_pattern: pattern.prefault(DEFAULT_AUTH_ID_PATTERN),
     max_length: positive.optional(),
   })
@@ -121,6 +123,8 @@ const route = z.strictObject({
       custom_data: z.record(z.string(), liquid).optional(),
     })
     .optional(),
+  on_unknown: z.enum(['retry', 'stop']).default('retry'),
+  on_dead: z.enum(['continue', 'stop']).default('continue'),
 });
 
 /**

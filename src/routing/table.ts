@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { messageOf } from '../fault.ts';
 import type { Delivery, Message, Placement, UnroutedReason, UserProfile } from '../message.ts';
 import { type CountryCode, normaliseSender } from '../sender.ts';
@@ -13,6 +14,10 @@ export interface Account {
   readonly clientId: string;
   readonly token: string;
   readonly maxConcurrency: number | undefined;
+  /** Attempts begun in a second. */
+  readonly maxPerSecond: number | undefined;
+  /** Tells these URLs and credentials from any others, and does not give them away. */
+  readonly fingerprint: string;
 }
 
 export interface Channel extends ChannelConfig {
@@ -42,6 +47,7 @@ interface Route extends RouteConfig {
 /** Haptik's REST API: "Log Message" and "Create or update a user". */
 const MESSAGE_PATH = '/v1.0/log_message_from_user/';
 const USER_PATH = '/v1.0/user/';
+const FINGERPRINT_LENGTH = 16;
 
 export function createTable(file: RoutingFile, version: string): RoutingTable {
   const accounts = new Map(Object.entries(file.accounts).map(([name, config]) => [name, toAccount(name, config)]));
@@ -83,6 +89,11 @@ function toAccount(name: string, config: AccountConfig): Account {
     clientId: config.client_id,
     token: config.token,
     maxConcurrency: config.max_concurrency,
+    maxPerSecond: config.max_per_second,
+    fingerprint: createHash('sha256')
+      .update(JSON.stringify([messageUrl.href, userUrl?.href, config.client_id, config.token]))
+      .digest('hex')
+      .slice(0, FINGERPRINT_LENGTH),
   };
 }
 
@@ -166,6 +177,8 @@ function deliveryBy(route: Route, channel: string, message: Message, known: stri
     authId,
     text: maxLength === undefined ? body.text : cut(body.text, maxLength),
     user: profile(route, message, render),
+    onUnknown: route.on_unknown,
+    onDead: route.on_dead,
   };
   return { route: route.label, delivery };
 }

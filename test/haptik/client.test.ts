@@ -74,7 +74,11 @@ describe('an answer', () => {
       );
       onTestEnd(() => socket.destroy());
     });
-    expect(await client()(await listen(server))).toEqual({ isWritten: true, detail: 'HTTP 101 is no known answer' });
+    expect(await client()(await listen(server))).toEqual({
+      isWritten: true,
+      isTimeout: false,
+      detail: 'HTTP 101 is no known answer',
+    });
   });
 
   test('that breaks off in its body keeps its status', async () => {
@@ -115,12 +119,20 @@ describe('no answer: whether the request was written', () => {
     const server = createTcpServer();
     const url = await listen(server);
     server.close();
-    expect(await client()(url)).toEqual({ isWritten: false, detail: 'connection failed: ECONNREFUSED' });
+    expect(await client()(url)).toEqual({
+      isWritten: false,
+      isTimeout: false,
+      detail: 'connection failed: ECONNREFUSED',
+    });
   });
 
   test('is no when the name does not resolve', async () => {
     const answer = await client()(new URL('http://no-such-host.invalid/'));
-    expect(answer).toMatchObject({ isWritten: false, detail: expect.stringMatching(/^connection failed: E/) });
+    expect(answer).toMatchObject({
+      isWritten: false,
+      isTimeout: false,
+      detail: expect.stringMatching(/^connection failed: E/),
+    });
   });
 
   test('is no when TLS cannot be agreed on', async () => {
@@ -133,23 +145,27 @@ describe('no answer: whether the request was written', () => {
     const server = createTcpServer((socket) => onTestEnd(() => socket.destroy()));
     const url = await listen(server);
     url.protocol = 'https:';
-    expect(await client(200)(url)).toEqual({ isWritten: false, detail: 'no answer within 200 ms' });
+    expect(await client(200)(url)).toEqual({ isWritten: false, isTimeout: true, detail: 'no answer within 200 ms' });
   });
 
   test('is yes when the connection is cut after the request', async () => {
     const url = await serve((request) => request.socket.destroy());
-    expect(await client()(url)).toEqual({ isWritten: true, detail: 'connection failed: ECONNRESET' });
+    expect(await client()(url)).toEqual({ isWritten: true, isTimeout: false, detail: 'connection failed: ECONNRESET' });
   });
 
   test('is yes when the deadline passes without an answer', async () => {
     const url = await serve(() => undefined);
-    expect(await client(200)(url)).toEqual({ isWritten: true, detail: 'no answer within 200 ms' });
+    expect(await client(200)(url)).toEqual({ isWritten: true, isTimeout: true, detail: 'no answer within 200 ms' });
   });
 
   test('is yes when the bridge stops meanwhile', async () => {
     const stop = new AbortController();
     const url = await serve(() => stop.abort());
-    expect(await client()(url, stop.signal)).toEqual({ isWritten: true, detail: 'the bridge is stopping' });
+    expect(await client()(url, stop.signal)).toEqual({
+      isWritten: true,
+      isTimeout: false,
+      detail: 'the bridge is stopping',
+    });
   });
 
   test('is yes when a kept connection turns out to be dead', async () => {
@@ -167,7 +183,11 @@ describe('no answer: whether the request was written', () => {
   test('is not asked of a call that was never made', async () => {
     let calls = 0;
     const url = await serve(() => (calls += 1));
-    expect(await client()(url, AbortSignal.abort())).toEqual({ isWritten: false, detail: 'the bridge is stopping' });
+    expect(await client()(url, AbortSignal.abort())).toEqual({
+      isWritten: false,
+      isTimeout: false,
+      detail: 'the bridge is stopping',
+    });
     expect(calls).toBe(0);
   });
 });

@@ -2,15 +2,10 @@ import { describe, expect, test } from '@jest/globals';
 import type { HaptikAccount } from '../../src/haptik/api.ts';
 import type { Answer, Post } from '../../src/haptik/client.ts';
 import { createDeliver } from '../../src/haptik/deliver.ts';
+import { delivery } from '../outbox/samples.ts';
 import { ManualClock } from '../support/fixtures.ts';
 
-const DELIVERY = {
-  account: 'main',
-  businessId: 343,
-  authId: 'u1',
-  text: 'Hi',
-  user: { name: 'Asha', email: undefined },
-};
+const DELIVERY = delivery('u1', { businessId: 343, text: 'Hi', user: { name: 'Asha', email: undefined } });
 const MESSAGE = 'https://haptik.example/v1.0/log_message_from_user/';
 const USER = 'https://haptik.example/v1.0/user/';
 const NEVER = new AbortController().signal;
@@ -45,8 +40,8 @@ function deliverTo(answers: readonly Answer[], more: Partial<HaptikAccount> = {}
 }
 
 describe('what Haptik says of a message decides:', () => {
-  const written: Answer = { isWritten: true, detail: 'reset' };
-  const unwritten: Answer = { isWritten: false, detail: 'refused' };
+  const written: Answer = { isWritten: true, isTimeout: false, detail: 'reset' };
+  const unwritten: Answer = { isWritten: false, isTimeout: false, detail: 'refused' };
   test.each<[string, Answer, object]>([
     [
       '200 with a message_id',
@@ -136,7 +131,11 @@ describe('a user whom Haptik does not know', () => {
     ['408', answer(408), { kind: 'retry' }],
     ['429', answer(429, '', '3'), { kind: 'retry', retryAfterMs: 3_000 }],
     ['502', answer(502), { kind: 'retry' }],
-    ['no answer', { isWritten: true, detail: 'reset' }, { kind: 'retry', detail: 'registering the user: reset' }],
+    [
+      'no answer',
+      { isWritten: true, isTimeout: false, detail: 'reset' },
+      { kind: 'retry', detail: 'registering the user: reset' },
+    ],
   ])('and whose registration ends with %s', async (_name, registration, outcome) => {
     const { deliver, calls } = deliverTo([FORBIDDEN, registration]);
     expect(await deliver()).toMatchObject(outcome);

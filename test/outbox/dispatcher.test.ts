@@ -3,9 +3,11 @@ import { describe, expect, test } from '@jest/globals';
 import type { Delivery, Outcome } from '../../src/message.ts';
 import { acceptWith } from '../../src/outbox/accept.ts';
 import { Dispatcher, type DispatcherOptions } from '../../src/outbox/dispatcher.ts';
+import { Lanes, type LanesOptions } from '../../src/outbox/lanes.ts';
 import { SqliteStore } from '../../src/outbox/sqlite.ts';
-import type { Store } from '../../src/outbox/store.ts';
+import type { Settlement, Store } from '../../src/outbox/store.ts';
 import { ManualClock, memoryLog, onTestEnd, temporaryFolder, turns, until } from '../support/fixtures.ts';
+import { delivery, entry, limits } from './samples.ts';
 
 const DELIVERED: Outcome = { kind: 'delivered', messageId: '1', createdAt: null };
 const HOUR_MS = 3_600_000;
@@ -24,7 +26,7 @@ class FarEnd {
     new Promise((resolve) => {
       signal.addEventListener('abort', () => resolve({ kind: 'unknown', detail: 'aborted' }));
       this.calls.push({ text, authId, account, answer: resolve });
-      if (this.automatic) resolve(this.automatic({ text, authId, account, businessId: 1, user: {} }));
+      if (this.automatic) resolve(this.automatic(delivery(authId, { text, account })));
     });
 
   get texts(): string[] {
@@ -32,13 +34,15 @@ class FarEnd {
   }
 }
 
-async function start(
-  options: Partial<Omit<DispatcherOptions, 'clock'>> & {
-    clock?: ManualClock;
-    accounts?: DispatcherOptions['accounts'];
-    file?: string;
-  } = {},
-) {
+interface Options extends Partial<Omit<DispatcherOptions, 'clock' | 'lanes'>>, Partial<Pick<LanesOptions, 'accounts'>> {
+  readonly clock?: ManualClock;
+  readonly concurrency?: number;
+  readonly file?: string;
+}
+
+const ONE_ACCOUNT = () => new Map([['main', limits()]]);
+
+async function start({ accounts = ONE_ACCOUNT, concurrency = 64, ...options }: Options = {}) {
   const clock = options.clock ?? new ManualClock();
   const { log, lines } = memoryLog();
   let tokens = 0;
@@ -47,11 +51,13 @@ async function start(
   const store = new SqliteStore({ file, clock, log, newToken, maxBacklog: 1_000_000, eraseAtOnce: false });
   onTestEnd(() => store.close().catch(() => undefined));
   const farEnd = new FarEnd();
+  const lanes = new Lanes({ store, accounts, concurrency, clock, log });
+  const settled: Settlement[] = [];
   const dispatcher = new Dispatcher({
     store,
     deliver: farEnd.deliver,
-    accounts: () => new Map([['main', { maxConcurrency: undefined }]]),
-    concurrency: 64,
+    observe: (_claim, settlement) => settled.push(settlement),
+    lanes,
     retryHorizonMs: 24 * HOUR_MS,
     clock,
     random: () => 0.5,
@@ -63,10 +69,8 @@ async function start(
   const accept = acceptWith(store, dispatcher);
   let ids = 0;
   const send = (authId: string, text: string, account = 'main') => {
-    const message = { sender: 's', recipient: 'r', text, fields: {}, attachments: [] };
-    const delivery = { account, businessId: 1, authId, text, user: {} };
-    const placement = { route: 'routes[0]', delivery };
-    return accept([{ id: `m${ids++}`, channel: 'chat', tableVersion: 'v', message, placement }]);
+    const placement = { route: 'routes[0]', delivery: delivery(authId, { account, text }) };
+    return accept([{ ...entry(`m${ids++}`, authId), placement }]);
   };
   const attempts = (count: number) => until(`${count} attempts`, () => farEnd.calls.length >= count);
   /** Lets everything that is under way come to rest: nothing is called for some turns of the event loop. */
@@ -77,7 +81,7 @@ async function start(
       seen = farEnd.calls.length;
     }
   };
-  return { clock, lines, store, farEnd, dispatcher, send, attempts, settle, file };
+  return { clock, lines, store, lanes, farEnd, dispatcher, send, attempts, settle, settled, file };
 }
 
 describe('the dispatcher', () => {
@@ -121,7 +125,7 @@ describe('the dispatcher', () => {
   });
 
   test('honours the lower concurrency of an account', async () => {
-    const accounts = () => new Map([['main', { maxConcurrency: 1 }]]);
+    const accounts = () => new Map([['main', limits({ maxConcurrency: 1 })]]);
     const { farEnd, dispatcher, send, settle } = await start({ accounts });
     farEnd.automatic = undefined;
     dispatcher.start();
@@ -286,8 +290,8 @@ describe('an account whose credentials are refused', () => {
   const HOLD: Outcome = { kind: 'hold', detail: 'HTTP 401', isSpent: false };
   const TWO = () =>
     new Map([
-      ['main', { maxConcurrency: undefined }],
-      ['other', { maxConcurrency: undefined }],
+      ['main', limits()],
+      ['other', limits()],
     ]);
 
   test('is put on hold: one probe every 30 s, no attempt is spent, other accounts go on, and then all arrive in order', async () => {
@@ -418,7 +422,7 @@ describe('a clock that jumps', () => {
     await settle();
     clock.jump(jump);
     await send('c', 'c1');
-    dispatcher.wake();
+    dispatcher.wake('main');
     await settle();
     clock.advance(2_000);
     await settle();
@@ -443,7 +447,7 @@ describe('a clock that jumps', () => {
     dispatcher.start();
     await until('it is in flight', () => farEnd.calls.length === 1);
     base.clock.jump(60_000);
-    dispatcher.wake();
+    dispatcher.wake('main');
     await settle();
     expect(claims).toBeLessThan(5);
   });
@@ -527,8 +531,8 @@ describe('store trouble', () => {
     const dispatcher = new Dispatcher({
       store,
       deliver: farEnd.deliver,
-      accounts: () => new Map([['main', { maxConcurrency: undefined }]]),
-      concurrency: 1,
+      observe: () => {},
+      lanes: base.lanes,
       retryHorizonMs: HOUR_MS,
       clock,
       random: () => 0.5,
@@ -555,7 +559,7 @@ describe('store trouble', () => {
   test('does not make the dispatcher spin', async () => {
     let claims = 0;
     const { log, lines } = memoryLog();
-    const clock = new ManualClock();
+    const { lanes, clock } = await start();
     const dispatcher = new Dispatcher({
       store: {
         claim: async () => {
@@ -566,8 +570,8 @@ describe('store trouble', () => {
         renew: async () => undefined,
       },
       deliver: async () => DELIVERED,
-      accounts: () => new Map([['main', { maxConcurrency: undefined }]]),
-      concurrency: 1,
+      observe: () => {},
+      lanes,
       retryHorizonMs: HOUR_MS,
       clock,
       random: () => 0.5,

@@ -12,7 +12,7 @@ function start(toForget: number, isBroken = () => false) {
     if (isBroken()) throw new Error('disk full');
     const changed = Math.min(toForget, age.limit);
     toForget -= changed;
-    return changed;
+    return changed < age.limit;
   };
   const ending = new AbortController();
   const ended = retain({ store: { prune }, contentMs: 1, rowsMs: 2, clock, log }, ending.signal);

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from '@jest/globals';
 import { SqliteStore } from '../../src/outbox/sqlite.ts';
-import type { Entry } from '../../src/outbox/store.ts';
 import { ManualClock, memoryLog, onTestEnd, temporaryFolder } from '../support/fixtures.ts';
 import { storeContract } from './contract.ts';
+import { DEAD, DELIVERED, delivery, message, entry as sample } from './samples.ts';
 
 let ids = 0;
 
@@ -30,11 +30,11 @@ async function open(
   return { store, clock, lines, path };
 }
 
-function entry(id: string, text = 't'): Entry {
-  const message = { sender: 's', recipient: 'r', text, fields: {}, attachments: [] };
-  const delivery = { account: 'main', businessId: 1, authId: 'a', text, user: {} };
-  return { id, channel: 'chat', tableVersion: 'v1', message, placement: { route: 'routes[0]', delivery } };
-}
+const entry = (id: string, text = 't') => ({
+  ...sample(id, 'a'),
+  message: message({ text }),
+  placement: { route: 'routes[0]', delivery: delivery('a', { text }) },
+});
 
 storeContract('sqlite', async () => {
   const { store, clock, path } = await open();
@@ -55,7 +55,7 @@ describe('the database file', () => {
     const database = new DatabaseSync(path, { readOnly: true });
     onTestEnd(() => database.close());
     const pragma = (name: string) => Object.values(database.prepare(`pragma ${name}`).get() ?? {})[0];
-    expect(['journal_mode', 'auto_vacuum', 'user_version'].map(pragma)).toEqual(['wal', 2, 1]);
+    expect(['journal_mode', 'auto_vacuum', 'user_version'].map(pragma)).toEqual(['wal', 2, 2]);
   });
 
   test('has one owner: a second one is refused, and told what to do', async () => {
@@ -115,7 +115,6 @@ describe('the database file', () => {
 });
 
 describe('what is kept', () => {
-  const DELIVERED = { state: 'delivered', messageId: '7', createdAt: null } as const;
   const SECRET_TEXT = 'what the customer wrote';
 
   async function deliverOne(store: SqliteStore) {
@@ -142,11 +141,17 @@ describe('what is kept', () => {
   test('of a delivered message is what happened, not what was written, once its content is erased', async () => {
     const { store, path } = await open();
     await deliverOne(store);
-    expect(await store.prune({ contentMs: 0, rowsMs: 1_000, limit: 10 })).toBe(1);
+    await store.prune({ contentMs: 0, rowsMs: 1_000, limit: 10 });
     const [row] = await rows(store, path);
     expect(JSON.stringify(row)).not.toContain(SECRET_TEXT);
     expect(row).toMatchObject({ id: 'm1', state: 'delivered', message_id: '7', channel: 'chat' });
-    expect(JSON.parse(String(row?.delivery))).toEqual({ account: 'main', businessId: 1, authId: 'a' });
+    expect(JSON.parse(String(row?.delivery))).toEqual({
+      account: 'main',
+      businessId: 1,
+      authId: 'a',
+      onUnknown: 'retry',
+      onDead: 'continue',
+    });
   });
 
   test('of a delivered message is no content at all where that is asked for', async () => {
@@ -173,8 +178,7 @@ describe('what is kept', () => {
       const settled = await store.settle(claim, DELIVERED, { leaseMs: 1_000 });
       claim = settled === 'stale' ? undefined : settled.next;
     }
-    for (let changed = 1; changed > 0; ) changed = await store.prune({ contentMs: 0, rowsMs: 0, limit: 10 });
-    for (let times = 0; times < 100; times += 1) await store.prune({ contentMs: 0, rowsMs: 0, limit: 10 });
+    while (!(await store.prune({ contentMs: 0, rowsMs: 0, limit: 10 })));
     await store.close();
     expect(statSync(path).size).toBeLessThan(1_000_000);
   });
@@ -193,7 +197,7 @@ describe('a backlog that is full', () => {
     await expect(after.accept([entry('m3')])).rejects.toMatchObject({ name: 'BacklogFull' });
     const { claims } = await after.claim({ account: 'main', limit: 1, leaseMs: 1_000, busy: new Set() });
     if (!claims[0]) throw new Error('no claim');
-    await after.settle(claims[0], { state: 'dead', reason: 'refused', detail: '' }, undefined);
+    await after.settle(claims[0], DEAD, undefined);
     expect(await after.accept([entry('m3')])).toMatchObject([{ id: 'm3' }]);
   });
 });

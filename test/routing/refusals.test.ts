@@ -208,7 +208,7 @@ refused('an unknown field', channel('{ verify: none, fields: { ▸from: a } }'),
 ]);
 refused('an unknown key of a route', alsoInRoute('▸body: x'), [
   'unknown_key',
-  /^routes\[0\]\.body: unknown key; accepted are channel, account, when, business_id, auth_id, message_body, user$/,
+  /^routes\[0\]\.body: unknown key; accepted are channel, account, when, business_id, auth_id, message_body, user, on_unknown, on_dead$/,
 ]);
 refused('an unknown subject of a condition', when('{ ▸body: x }'), [
   'unknown_key',
@@ -247,6 +247,7 @@ refused('a flag in quotes', account(`${GOOD_ACCOUNT}, register_users: ▸"yes"`)
   /^accounts\.main\.register_users: expected true or false, not text$/,
 ]);
 refused('a limit of zero', account(`${GOOD_ACCOUNT}, max_concurrency: ▸0`), ['invalid', WHOLE]);
+refused('a pace of zero', account(`${GOOD_ACCOUNT}, max_per_second: ▸0`), ['invalid', /a number above 0/]);
 refused('a negative limit', account(`${GOOD_ACCOUNT}, max_length: ▸-1`), ['invalid', WHOLE]);
 refused('a limit with a fraction', account(`${GOOD_ACCOUNT}, max_length: ▸1.5`), ['invalid', WHOLE]);
 refused('a limit with an exponent', form('rate_limit: ▸1e3'), ['invalid', WHOLE]);

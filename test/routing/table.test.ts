@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Delivery, Json, Message, Placement } from '../../src/message.ts';
 import { parseRouting } from '../../src/routing/load.ts';
@@ -68,7 +68,39 @@ test('a delivery holds what Haptik is told and nothing else', () => {
       authId: 'sms919820012345',
       text: 'Hello',
       user: { name: 'Asha', email: 'a@b', mobile_no: undefined },
+      onUnknown: 'retry',
+      onDead: 'continue',
     },
+  });
+});
+
+test('a delivery carries what its route says about trouble', () => {
+  const placement = oneRoute('auth_id: a, on_unknown: stop, on_dead: stop').place('chat', message());
+  expect(placement).toMatchObject({ delivery: { onUnknown: 'stop', onDead: 'stop' } });
+});
+
+describe('the fingerprint of an account', () => {
+  const fingerprint = (account: string) =>
+    parseRouting(
+      `
+accounts: { main: { ${account} } }
+channels: { chat: { verify: none } }
+routes: [{ channel: chat, business_id: 1, auth_id: a }]`,
+      'routing.yaml',
+      {},
+    ).accounts.get('main')?.fingerprint;
+  const usual = 'base_url: https://a.example, client_id: c, token: secret-token';
+
+  test('is the same for the same place and credentials, and gives none away', () => {
+    expect(fingerprint(usual)).toBe(fingerprint(`${usual}, max_per_second: 5`));
+    expect(fingerprint(usual)).toMatch(/^[0-9a-f]{16}$/);
+  });
+
+  test.each(['https://b.example', 'client_id: d', 'token: other'])('is another one with %s', (other) => {
+    const key = other.startsWith('https') ? `base_url: ${other}` : other;
+    const changed = usual.replace(new RegExp(`${key.split(':')[0]}: [^,]+`), key);
+    expect(changed).not.toBe(usual);
+    expect(fingerprint(changed)).not.toBe(fingerprint(usual));
   });
 });
 

@@ -1,0 +1,159 @@
+import type { Clock } from '../clock.ts';
+import { messageOf } from '../fault.ts';
+import type { Log } from '../log.ts';
+import type { Delivery, Outcome } from '../message.ts';
+import { judge } from './judge.ts';
+import type { Lanes } from './lanes.ts';
+import type { Attempt, Claim, Settlement, SettleResult, Store, Verdict } from './store.ts';
+
+/** One try at the far end. When `signal` aborts it ends soon. A rejection counts as an unknown outcome. */
+export type Deliver = (delivery: Delivery, signal: AbortSignal) => Promise<Outcome>;
+
+/** What is made known of each attempt once its outcome is durable. */
+export type Observe = (claim: Claim, settlement: Settlement) => void;
+
+export interface DrainOptions {
+  readonly store: Pick<Store, 'settle'>;
+  readonly deliver: Deliver;
+  readonly observe: Observe;
+  readonly lanes: Lanes;
+  /** Age at which a message that keeps failing is given up. */
+  readonly retryHorizonMs: number;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+}
+
+/** A conversation being delivered from, and the message that it is at. */
+export interface Run {
+  claim: Claim;
+  readonly isProbe: boolean;
+}
+
+/** When a drain has to end. */
+export interface Ending {
+  readonly isStopping: () => boolean;
+  /** Aborts when attempts must be cut off. */
+  readonly signal: AbortSignal;
+}
+
+/** Long enough to outlive a stall, short enough that a dead process does not keep a customer waiting. */
+export const LEASE_MS = 15_000;
+export const STORE_RETRY_MS = 1_000;
+/** Messages delivered under one lease before the conversation goes to the back of the queue. */
+const TURNS = 16;
+const LEFT = 'the process ended during the attempt, and nobody saw how it went';
+
+/**
+ * Delivers from one conversation until nothing waits, something fails, or its turns are up. An attempt's outcome is
+ * durable before the next message is sent.
+ *
+ * @returns how long until the conversation is due again, if more of it waits
+ */
+export async function drain(run: Run, options: DrainOptions, ending: Ending): Promise<number | undefined> {
+  const { clock, lanes, observe } = options;
+  for (let turn = 1; ; turn += 1) {
+    const { claim } = run;
+    const lane = lanes.of(claim.account);
+    const settlement = leftUnknown(claim, clock) ?? (await attempt(run, options, ending));
+    const limits = lanes.limits(claim.account);
+    const goOn = turn < TURNS && !ending.isStopping() && lane.mayGoOn(clock.elapsed(), limits);
+    const result = await settle(claim, settlement, goOn, options, ending.signal);
+    if (result !== undefined) observe(claim, settlement);
+    if (result?.next === undefined) {
+      if (settlement.state === 'waiting') return settlement.dueInMs;
+      return result?.hasMore ? 0 : undefined;
+    }
+    lane.goOn(clock.elapsed(), limits);
+    run.claim = result.next;
+  }
+}
+
+/** Where a route does not want repeats, what may have been sent before is not sent again. */
+function leftUnknown({ isInDoubt, message }: Claim, clock: Clock): Settlement | undefined {
+  if (!isInDoubt || message.delivery.onUnknown === 'retry') return undefined;
+  const attempt: Attempt = { at: clock.now(), outcome: 'unknown', status: null, duration: null, detail: LEFT };
+  return { state: 'unknown', detail: LEFT, attempt };
+}
+
+async function attempt(run: Run, options: DrainOptions, { signal }: Ending): Promise<Settlement> {
+  const { claim, isProbe } = run;
+  const { clock, lanes, log, retryHorizonMs, random } = options;
+  if (claim.isInDoubt) log.warn('possible repeat: the attempt before ended without an outcome', about(claim));
+  const at = clock.now();
+  const startedAt = clock.elapsed();
+  const outcome = await options.deliver(claim.message.delivery, signal).catch(toUnknown);
+  const now = clock.elapsed();
+
+  const lane = lanes.of(claim.account);
+  const wasUnauthorized = lane.isUnauthorized;
+  const wasCutOff = signal.aborted;
+  const verdict = judge(outcome, { claim, lane, isProbe, startedAt, now, retryHorizonMs, random, wasCutOff });
+  if (lane.isUnauthorized !== wasUnauthorized) lanes.tell(claim.account, outcome);
+
+  const duration = Math.round(now - startedAt);
+  const detail = outcome.kind === 'delivered' ? null : outcome.detail;
+  logAttempt(claim, { outcome, verdict, duration, isHeld: lane.isHeld }, log);
+  return { ...verdict, attempt: { at, outcome: outcome.kind, status: outcome.status ?? null, duration, detail } };
+}
+
+/** An outcome is kept until it is written. @returns undefined when the lease was not ours any more, or we must go */
+async function settle(
+  claim: Claim,
+  settlement: Settlement,
+  goOn: boolean,
+  { store, clock, log }: DrainOptions,
+  signal: AbortSignal,
+): Promise<Exclude<SettleResult, 'stale'> | undefined> {
+  for (;;) {
+    try {
+      const result = await store.settle(claim, settlement, goOn ? { leaseMs: LEASE_MS } : undefined);
+      if (result !== 'stale') return result;
+      log.warn('an outcome came after its lease had ended; the message may be sent again', about(claim));
+      return undefined;
+    } catch (error) {
+      log.error('an outcome cannot be written; trying again', { ...about(claim), error });
+      await clock.sleep(STORE_RETRY_MS, signal);
+      if (signal.aborted) return undefined;
+    }
+  }
+}
+
+interface Ended {
+  readonly outcome: Outcome;
+  readonly verdict: Verdict;
+  readonly duration: number;
+  readonly isHeld: boolean;
+}
+
+function logAttempt(claim: Claim, { outcome, verdict, duration, isHeld }: Ended, log: Log): void {
+  const fields = { ...about(claim), attempt: claim.message.attempts + 1, duration_ms: duration };
+  const detail = outcome.kind === 'delivered' ? undefined : outcome.detail;
+  switch (verdict.state) {
+    case 'delivered':
+      return void log.info('delivered', { ...fields, message_id: verdict.messageId });
+    case 'dead': {
+      const stopped = verdict.stops || undefined;
+      return void log.error('dead', { ...fields, reason: verdict.reason, detail, stopped });
+    }
+    case 'unknown':
+      return void log.error('unknown: it may have arrived; its conversation waits for a person', { ...fields, detail });
+    case 'waiting': {
+      const possible_repeat = outcome.kind === 'unknown' || undefined;
+      const due = isHeld ? { due: 'when its account is released, or as its probe' } : { due_in_ms: verdict.dueInMs };
+      return void log.warn('to be tried again', { ...fields, ...due, detail, possible_repeat });
+    }
+    default:
+      verdict satisfies never;
+  }
+}
+
+function toUnknown(error: unknown): Outcome {
+  return { kind: 'unknown', detail: `the attempt failed: ${messageOf(error)}` };
+}
+
+/** What a log line of an attempt is about. */
+export function about({ message, account }: Claim) {
+  const { businessId, authId } = message.delivery;
+  return { id: message.id, account, business_id: businessId, auth_id: authId };
+}

@@ -1,0 +1,369 @@
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
+import { backup, type DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import type { Clock } from '../clock.ts';
+import { messageOf } from '../fault.ts';
+import { conversationOf, type Delivery, type Message } from '../message.ts';
+import type { GroupCommit } from './group-commit.ts';
+import {
+  type AccountSurvey,
+  BackupRefused,
+  type Cursor,
+  type Decision,
+  type DecisionResult,
+  type Discarded,
+  type MessageDetails,
+  type MessageFilter,
+  type MessageRecord,
+  type MessageState,
+  type Page,
+  type Records,
+  type Redriven,
+  type Routing,
+  type Walk,
+} from './records.ts';
+import type { Attempt } from './store.ts';
+
+interface Options {
+  readonly database: DatabaseSync;
+  readonly commits: GroupCommit;
+  readonly clock: Pick<Clock, 'now'>;
+  /** Waiting messages of each account, kept up to date here too. */
+  readonly waiting: Map<string, number>;
+}
+
+/** Rows looked at in one go: some milliseconds, then others have their turn. */
+const SLICE = 2_000;
+/** Slices looked at for one page; then the caller decides whether to look on. */
+const SLICES_A_PAGE = 50;
+const SAMPLES = 10;
+/** A copy's pages at a time: few enough that nobody notices, many enough that it ends before long. */
+const BACKUP_PAGES = 256;
+
+const ASIDE = "state in ('dead', 'unknown')";
+const FITS = `(:id is null or id = :id) and (:state is null or state = :state) and (:channel is null or channel = :channel)
+  and (:account is null or account = :account) and (:reason is null or reason = :reason)
+  and (:providerId is null or provider_id = :providerId)
+  and (:authId is null or json_extract(delivery, '$.authId') = :authId)
+  and (:sender is null or json_extract(message, '$.sender') = :sender)
+  and (:since is null or accepted_at >= :since) and (:until is null or accepted_at < :until)`;
+const AFTER = '(group_key, seq) > (:group, :seq)';
+const ASIDE_SLICE = `select * from messages where ${ASIDE} and ${AFTER} order by group_key, seq limit ${SLICE}`;
+
+const listFrom = (condition: string) => `
+  select * from (select * from messages where ${condition} and seq < :before and seq >= :from order by seq desc limit ${SLICE})
+  where ${FITS} limit :limit`;
+/** Where a slice ends: the last seq of it, none where it is the last. */
+const sliceEnd = (condition: string) => `
+  select seq from messages where ${condition} and seq < :before and seq >= :from order by seq desc limit 1 offset ${SLICE - 1}`;
+
+/** What operators look at and decide, in the SQLite file. Reads are cut into slices, since each blocks the process. */
+export class SqliteRecords implements Records {
+  readonly #options: Options;
+  readonly #sql: ReturnType<typeof prepare>;
+
+  constructor(options: Options) {
+    this.#options = options;
+    this.#sql = prepare(options.database);
+  }
+
+  async list(filter: MessageFilter, { after, limit }: { after: number | undefined; limit: number }): Promise<Page> {
+    const isAside = filter.state === 'dead' || filter.state === 'unknown';
+    const sql = isAside ? this.#sql.aside : this.#sql.all;
+    const oldest = filter.state === 'waiting' ? this.#sql.oldestWaiting.get()?.seq : 0;
+    if (oldest === null) return { items: [], next: undefined };
+    const items: MessageRecord[] = [];
+    let before = after ?? Number.MAX_SAFE_INTEGER;
+    for (let slice = 0; slice < SLICES_A_PAGE; slice += 1) {
+      const range = { before, from: Number(oldest) };
+      const rows = sql.list.all({ ...bound(filter), ...range, limit: limit - items.length });
+      items.push(...rows.map(toRecord));
+      if (items.length === limit) return { items, next: Number(rows.at(-1)?.seq) };
+      const end = sql.sliceEnd.get(range)?.seq;
+      if (end === undefined) return { items, next: undefined };
+      before = Number(end);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return { items, next: before };
+  }
+
+  async get(id: string): Promise<MessageDetails | undefined> {
+    const row = this.#sql.get.get(id);
+    return row && toDetails(row);
+  }
+
+  async decide(id: string, decision: Decision): Promise<DecisionResult> {
+    const { result, freed } = await this.#options.commits.run(() => this.#decide(id, decision));
+    for (const [account, by] of freed) this.#countUp(account, by);
+    return result;
+  }
+
+  #decide(id: string, decision: Decision): { result: DecisionResult; freed: Counts } {
+    const row = this.#sql.get.get(id);
+    if (row === undefined) return { result: 'missing', freed: NONE };
+    const state = row.state as MessageState;
+    if (state === 'waiting') return this.#decideWaiting(row, decision);
+    if (state === 'delivered' || state === 'discarded') {
+      const isSo = decision.kind === (state === 'delivered' ? 'confirm' : 'discard');
+      return { result: isSo ? 'unchanged' : 'impossible', freed: NONE };
+    }
+    switch (decision.kind) {
+      case 'redrive': {
+        const account = this.#putBack(row, decision.routing);
+        return account === undefined
+          ? { result: 'unplaced', freed: NONE }
+          : { result: 'done', freed: new Map([[account, 1]]) };
+      }
+      case 'confirm':
+        this.#settle([row], 'delivered', null);
+        return { result: 'done', freed: NONE };
+      case 'discard':
+        this.#settle([row], 'discarded', decision.reason);
+        return { result: 'done', freed: NONE };
+      default:
+        return decision satisfies never;
+    }
+  }
+
+  #decideWaiting(row: Row, decision: Decision): { result: DecisionResult; freed: Counts } {
+    if (decision.kind === 'redrive') return { result: 'unchanged', freed: NONE };
+    if (decision.kind === 'confirm') return { result: 'impossible', freed: NONE };
+    const conversation = Number(row.conversation);
+    const now = this.#options.clock.now();
+    if (this.#sql.isLeased.get(conversation, now) !== undefined) return { result: 'leased', freed: NONE };
+    this.#sql.markDoubt.run({ conversation });
+    this.#settle([row], 'discarded', decision.reason);
+    this.#sql.dequeue.run(conversation);
+    this.#sql.forgetIdle.run(conversation);
+    return { result: 'done', freed: new Map([[String(row.account), -1]]) };
+  }
+
+  async walk(filter: MessageFilter, after: Cursor | undefined): Promise<Walk> {
+    const fitting = this.#sql.fitting.all({ ...bound(filter), ...(after ?? START) });
+    return {
+      count: fitting.length,
+      samples: fitting.slice(0, SAMPLES).map(toRecord),
+      groups: [...new Set(fitting.map(({ group_key }) => String(group_key)))],
+      next: this.#endOfSlice(after),
+    };
+  }
+
+  async redrive(group: string, filter: MessageFilter, routing: Routing): Promise<Redriven> {
+    const { counts, redriven, unplaced } = await this.#options.commits.run(() => {
+      const rows = this.#sql.group.all({ ...bound(filter), group });
+      const counts = new Map<string, number>();
+      let unplaced = 0;
+      for (const row of rows) {
+        const account = this.#putBack(row, routing);
+        if (account === undefined) unplaced += 1;
+        else counts.set(account, (counts.get(account) ?? 0) + 1);
+      }
+      return { counts, redriven: rows.length - unplaced, unplaced };
+    });
+    for (const [account, by] of counts) this.#countUp(account, by);
+    return { redriven, unplaced };
+  }
+
+  async discard(filter: MessageFilter, reason: string, after: Cursor | undefined): Promise<Discarded> {
+    return this.#options.commits.run(() => {
+      const next = this.#endOfSlice(after);
+      const rows = this.#sql.fitting.all({ ...bound(filter), ...(after ?? START) });
+      this.#settle(rows, 'discarded', reason);
+      return { discarded: rows.length, next };
+    });
+  }
+
+  async survey(): Promise<readonly AccountSurvey[]> {
+    const stopped = new Map(this.#sql.stopped.all().map((row) => [String(row.account), row]));
+    const aside = this.#sql.countAside.all();
+    const count = (account: string, state: MessageState) =>
+      Number(aside.find((row) => row.account === account && row.state === state)?.n ?? 0);
+    const named = aside.flatMap(({ account }) => (account === null ? [] : String(account)));
+    return [...new Set([...this.#options.waiting.keys(), ...stopped.keys(), ...named])].map((account) => {
+      const oldestAt = this.#sql.oldest.get(account)?.accepted_at;
+      const since = stopped.get(account)?.since;
+      return {
+        account,
+        waiting: this.#options.waiting.get(account) ?? 0,
+        oldestAt: oldestAt === undefined ? undefined : Number(oldestAt),
+        stopped: Number(stopped.get(account)?.n ?? 0),
+        stoppedSince: since === undefined ? undefined : Number(since),
+        dead: count(account, 'dead'),
+        unknown: count(account, 'unknown'),
+      };
+    });
+  }
+
+  async backup(file: string): Promise<void> {
+    if (existsSync(file)) throw new BackupRefused(`${file} is there already; name a new file.`);
+    const partial = `${file}.partial`;
+    try {
+      closeSync(openSync(partial, 'wx', 0o600));
+    } catch (cause) {
+      throw new BackupRefused(`${partial} cannot be written (${messageOf(cause)}).`, { cause });
+    }
+    try {
+      await backup(this.#options.database, partial, { rate: BACKUP_PAGES });
+      const written = openSync(partial, 'r+');
+      fsyncSync(written);
+      closeSync(written);
+      renameSync(partial, file);
+    } catch (cause) {
+      rmSync(partial, { force: true });
+      throw new BackupRefused(`${file} could not be written (${messageOf(cause)}).`, { cause });
+    }
+  }
+
+  #endOfSlice(after: Cursor | undefined): Cursor | undefined {
+    const last = this.#sql.asideEnd.get({ ...(after ?? START) });
+    return last && { group: String(last.group_key), seq: Number(last.seq) };
+  }
+
+  /** @returns the account that it waits for now; undefined when no route fits it still */
+  #putBack(row: Row, { table, reroute }: Routing): string | undefined {
+    const seq = Number(row.seq);
+    const mustRoute = reroute || row.delivery === null;
+    const placement = mustRoute ? table.place(String(row.channel), messageIn(row)) : undefined;
+    if (placement && 'dead' in placement) {
+      const { dead: reason, detail, route } = placement;
+      this.#sql.stillDead.run({ seq, reason, detail, route, version: table.version });
+      return undefined;
+    }
+    const delivery = placement?.delivery ?? deliveryIn(row);
+    const { account } = delivery;
+    const key = conversationOf(delivery);
+    const now = this.#options.clock.now();
+    this.#goOn(seq, now);
+    // Doubt belongs to what was sent, not to what is put in front of it.
+    this.#sql.markDoubt.run({ conversation: Number(this.#sql.conversation.get(key)?.id ?? 0) });
+    this.#sql.putBack.run({
+      seq,
+      conversation: Number(this.#sql.enqueueAgain.get(key, account, now)?.id),
+      account,
+      now,
+      delivery: JSON.stringify(delivery),
+      route: placement?.route ?? text(row.route),
+      version: placement ? table.version : String(row.table_version),
+    });
+    return account;
+  }
+
+  #settle(rows: readonly Row[], state: 'delivered' | 'discarded', reason: string | null): void {
+    const now = this.#options.clock.now();
+    for (const { seq } of rows) {
+      this.#sql.settle.run({ seq: Number(seq), state, reason, now });
+      this.#goOn(Number(seq), now);
+    }
+  }
+
+  /** Where a conversation waits behind this message, it waits no longer. */
+  #goOn(seq: number, now: number): void {
+    const conversation = this.#sql.goOn.get(now, seq)?.id;
+    if (conversation !== undefined) this.#sql.forgetIdle.run(Number(conversation));
+  }
+
+  #countUp(account: string, by: number): void {
+    this.#options.waiting.set(account, (this.#options.waiting.get(account) ?? 0) + by);
+  }
+}
+
+type Row = Readonly<Record<string, unknown>>;
+type Counts = ReadonlyMap<string, number>;
+const NONE: Counts = new Map();
+/** Before every group: no key is empty. */
+const START: Cursor = { group: '', seq: 0 };
+
+function prepare(database: DatabaseSync) {
+  const sql = (text: string): StatementSync => database.prepare(text);
+  const listing = (condition: string) => ({ list: sql(listFrom(condition)), sliceEnd: sql(sliceEnd(condition)) });
+  return {
+    all: listing('true'),
+    aside: listing(ASIDE),
+    oldestWaiting: sql("select min(seq) as seq from messages where state = 'waiting'"),
+    get: sql('select * from messages where id = ?'),
+    fitting: sql(`select * from (${ASIDE_SLICE}) where ${FITS}`),
+    asideEnd: sql(`
+      select group_key, seq from messages where ${ASIDE} and ${AFTER} order by group_key, seq limit 1 offset ${SLICE - 1}`),
+    group: sql(`select * from messages where ${ASIDE} and group_key = :group and ${FITS} order by seq`),
+    putBack: sql(`
+      update messages set state = 'waiting', reason = null, detail = null, settled_at = null, attempts = 0, since = :now,
+        group_key = null, conversation = :conversation, account = :account, delivery = :delivery, route = :route,
+        table_version = :version
+      where seq = :seq`),
+    stillDead: sql(`
+      update messages set state = 'dead', reason = :reason, detail = :detail, route = :route, table_version = :version
+      where seq = :seq`),
+    settle: sql(`
+      update messages set state = :state, reason = :reason, settled_at = :now, group_key = null, conversation = null
+      where seq = :seq`),
+    // A conversation that waits for its next try is tried at once; one that is leased goes on by itself.
+    enqueueAgain: sql(`
+      insert into conversations (key, account, pending, ready_at) values (?, ?, 1, ?)
+      on conflict (key) do update set pending = pending + 1, ready_at = iif(lease is null, excluded.ready_at, ready_at)
+      returning id`),
+    goOn: sql('update conversations set stopped_by = null, ready_at = ? where stopped_by = ? returning id'),
+    isLeased: sql('select 1 from conversations where id = ? and lease is not null and ready_at > ?'),
+    markDoubt: sql(`
+      update messages set in_doubt = 1
+      where seq = (select min(seq) from messages where conversation = :conversation and state = 'waiting')
+        and exists (select 1 from conversations where id = :conversation and lease is not null)
+        and not exists (select 1 from messages where conversation = :conversation and state = 'waiting' and in_doubt = 1)`),
+    conversation: sql('select id from conversations where key = ?'),
+    dequeue: sql('update conversations set pending = pending - 1 where id = ?'),
+    forgetIdle: sql('delete from conversations where id = ? and pending = 0 and stopped_by is null'),
+    oldest: sql("select accepted_at from messages where account = ? and state = 'waiting' order by seq limit 1"),
+    stopped: sql(`
+      select c.account, count(*) as n, min(m.settled_at) as since
+      from conversations c join messages m on m.seq = c.stopped_by where c.stopped_by is not null group by c.account`),
+    countAside: sql(`select account, state, count(*) as n from messages where ${ASIDE} group by account, state`),
+  };
+}
+
+function bound(filter: MessageFilter & { readonly id?: string }): Record<string, SQLInputValue> {
+  const { id, state, channel, account, authId, sender, providerId, reason, since, until } = filter;
+  const given = { id, state, channel, account, authId, sender, providerId, reason, since, until };
+  return Object.fromEntries(Object.entries(given).map(([name, value]) => [name, value ?? null]));
+}
+
+function messageIn(row: Row): Message {
+  return JSON.parse(String(row.message));
+}
+
+function deliveryIn(row: Row): Delivery {
+  return JSON.parse(String(row.delivery));
+}
+
+function toRecord(row: Row): MessageRecord {
+  const delivery = row.delivery === null ? undefined : deliveryIn(row);
+  return {
+    id: String(row.id),
+    state: row.state as MessageState,
+    reason: text(row.reason),
+    channel: String(row.channel),
+    account: text(row.account),
+    businessId: delivery?.businessId ?? null,
+    authId: delivery?.authId ?? null,
+    sender: messageIn(row).sender,
+    providerId: text(row.provider_id),
+    acceptedAt: Number(row.accepted_at),
+    settledAt: row.settled_at === null ? null : Number(row.settled_at),
+    attempts: Number(row.attempts),
+    messageId: text(row.message_id),
+    createdAt: text(row.created_at),
+    route: text(row.route),
+    tableVersion: String(row.table_version),
+  };
+}
+
+function toDetails(row: Row): MessageDetails {
+  return {
+    ...toRecord(row),
+    detail: text(row.detail),
+    text: row.delivery === null ? undefined : deliveryIn(row).text,
+    fields: messageIn(row).fields,
+    attemptLog: JSON.parse(String(row.attempt_log)) as readonly Attempt[],
+  };
+}
+
+function text(value: unknown): string | null {
+  return value === null ? null : String(value);
+}
