@@ -7,6 +7,7 @@ import { v7 } from 'uuid';
 import { createApp } from '../src/app.ts';
 import { systemClock as clock } from '../src/clock.ts';
 import { createLog } from '../src/log.ts';
+import { Metrics } from '../src/metrics.ts';
 import { type Accept, acceptWith } from '../src/outbox/accept.ts';
 import { SqliteStore } from '../src/outbox/sqlite.ts';
 import { loadRouting } from '../src/routing/load.ts';
@@ -41,4 +42,7 @@ createApp({
   newId: v7,
   newRequestId: randomUUID,
   log,
+  metrics: new Metrics(),
+  wait: async () => undefined,
+  stopping: new AbortController().signal,
 }).listen(Number(PORT), HOST);

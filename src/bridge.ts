@@ -1,18 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import fetch from 'node-fetch';
 import { v7 } from 'uuid';
+import { createAdminApp } from './admin/app.ts';
 import { createApp } from './app.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { createClient } from './haptik/client.ts';
 import { createDeliver } from './haptik/deliver.ts';
 import { listen } from './listen.ts';
 import { createLog, type Log } from './log.ts';
+import { Metrics } from './metrics.ts';
 import { acceptWith } from './outbox/accept.ts';
 import { Dispatcher } from './outbox/dispatcher.ts';
 import { Lanes } from './outbox/lanes.ts';
+import { keepCounted } from './outbox/recount.ts';
 import { retain } from './outbox/retention.ts';
 import { SqliteStore } from './outbox/sqlite.ts';
+import { Waiters } from './outbox/wait.ts';
 import { loadRouting } from './routing/load.ts';
 import type { Settings } from './settings.ts';
 
@@ -27,6 +31,8 @@ export interface Overrides {
 export interface Bridge {
   /** The base URL of the public listener. */
   readonly url: string;
+  /** The base URL of the operator's listener. */
+  readonly adminUrl: string;
   /** Finishes what has begun and closes everything; idempotent. Resolves when all of it is closed. */
   stop(): Promise<void>;
 }
@@ -60,6 +66,9 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   }
   const commitMs = store.measureCommit(() => performance.now());
 
+  const stopping = new AbortController();
+  const metrics = new Metrics();
+  const waiters = new Waiters();
   const client = createClient({ fetch: overrides.fetch ?? fetch, timeoutMs: settings.deliveryTimeoutMs });
   const lanes = new Lanes({
     store,
@@ -72,7 +81,10 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     store,
     lanes,
     deliver: createDeliver({ post: client.post, account: (name) => table.accounts.get(name), clock }),
-    observe: () => {},
+    observe: ({ account, message: { id, acceptedAt } }, { state, attempt: { outcome, duration } }) => {
+      metrics.attempted({ account, outcome, state, duration, age: clock.now() - acceptedAt });
+      if (state !== 'waiting') waiters.tell(id);
+    },
     retryHorizonMs: settings.retryHorizonMs,
     clock,
     random,
@@ -80,41 +92,54 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     log,
   });
 
-  let isStopping = false;
+  const { records } = store;
+  const common = { clock, log, metrics, newRequestId: randomUUID, stopping: stopping.signal };
   const app = createApp({
+    ...common,
     table: () => table,
     accept: acceptWith(store, dispatcher),
-    isReady: async () => !isStopping && (await store.isWritable()),
+    wait: waiters.waitWith(records, clock),
+    isReady: async () => !stopping.signal.aborted && (await store.isWritable()),
     bodyLimitBytes: settings.bodyLimitBytes,
     trustProxy: settings.trustProxy,
-    clock,
     newId: v7,
-    newRequestId: randomUUID,
-    log,
+  });
+  const adminApp = createAdminApp({
+    ...common,
+    token: settings.adminToken,
+    records,
+    lanes,
+    table: () => table,
+    wake: () => dispatcher.wakeAll(),
   });
 
-  const server = createServer(
-    { requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS },
-    (request, response) => {
-      if (isStopping) response.setHeader('Connection', 'close');
-      app(request, response);
-    },
-  );
-  let url: string;
+  const listeners = [
+    { server: serverOf(app, stopping.signal), host: settings.host, port: settings.port },
+    { server: serverOf(adminApp, stopping.signal), host: settings.adminHost, port: settings.adminPort },
+  ];
+  const urls: string[] = [];
   try {
-    url = await listen(server, settings.host, settings.port);
+    await lanes.load();
+    for (const { server, host, port } of listeners) urls.push(await listen(server, host, port));
   } catch (error) {
+    for (const { server } of listeners) server.close();
     await store.close();
     throw error;
   }
-  await lanes.load();
-  server.on('error', (error) => log.error('a connection could not be taken', { error }));
+  const [url = '', adminUrl = ''] = urls;
+  for (const { server } of listeners) {
+    server.on('error', (error) => log.error('a connection could not be taken', { error }));
+  }
   dispatcher.start();
   const ending = new AbortController();
   const { retainContentMs: contentMs, retainMs: rowsMs } = settings;
-  const retention = retain({ store, contentMs, rowsMs, clock, log }, ending.signal);
+  const upkeep = [
+    retain({ store, contentMs, rowsMs, clock, log }, ending.signal),
+    keepCounted({ store, onMended: () => metrics.mended(), clock, log }, ending.signal),
+  ];
   log.info('ready', {
     url,
+    admin: adminUrl,
     routing: settings.routingFile,
     version: table.version,
     database: settings.databaseFile,
@@ -122,24 +147,34 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   });
 
   const stop = async () => {
-    isStopping = true;
-    log.info('stopping', { delay_ms: settings.shutdownDelayMs, grace_ms: settings.shutdownGraceMs });
-    await clock.sleep(settings.shutdownDelayMs);
-    await Promise.all([closeServer(server, settings.shutdownGraceMs), dispatcher.stop(settings.shutdownGraceMs)]);
+    stopping.abort();
+    const { shutdownDelayMs, shutdownGraceMs } = settings;
+    log.info('stopping', { delay_ms: shutdownDelayMs, grace_ms: shutdownGraceMs });
+    await clock.sleep(shutdownDelayMs);
+    const closed = listeners.map(({ server }) => closeServer(server, shutdownGraceMs));
+    await Promise.all([...closed, dispatcher.stop(shutdownGraceMs)]);
     client.close();
     ending.abort();
-    await retention;
+    await Promise.all(upkeep);
     await store.close();
     log.info('stopped');
   };
   let stopped: Promise<void> | undefined;
   return {
     url,
+    adminUrl,
     stop: () => {
       stopped ??= stop();
       return stopped;
     },
   };
+}
+
+function serverOf(app: RequestListener, stopping: AbortSignal): Server {
+  return createServer({ requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
+    if (stopping.aborted) response.setHeader('Connection', 'close');
+    app(request, response);
+  });
 }
 
 /** No new connections; requests that have begun are finished, for `graceMs` at most. */

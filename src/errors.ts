@@ -36,6 +36,11 @@ export class OriginNotAllowed extends Refusal {
   readonly status = 403;
 }
 
+/** Asked under a name that is not this machine's: a web page that has made its own name mean this address. */
+export class HostNotAllowed extends Refusal {
+  readonly status = 403;
+}
+
 export class NotFound extends Refusal {
   readonly status = 404;
 }
@@ -46,6 +51,11 @@ export class MethodNotAllowed extends Refusal {
     const allow = allowed.join(', ');
     super(`${method} is not accepted here; send ${allow}.`, { headers: { Allow: allow } });
   }
+}
+
+/** It cannot be done to what it is now. */
+export class Conflict extends Refusal {
+  readonly status = 409;
 }
 
 export class TooLarge extends Refusal {

@@ -34,6 +34,8 @@ const port = wholeNumber(0, 65_535);
 export const DEFAULTS = {
   HOST: '0.0.0.0',
   PORT: '8080',
+  ADMIN_HOST: '127.0.0.1',
+  ADMIN_PORT: '9090',
   ROUTING_FILE: 'routing.yaml',
   DATABASE_URL: 'sqlite:data/bridge.db',
   TRUST_PROXY: 'loopback',
@@ -50,37 +52,68 @@ export const DEFAULTS = {
   LOG_FORMAT: 'auto',
 } as const;
 
-const schema = z.object({
-  HOST: given('a host name or address'),
-  PORT: port,
-  ROUTING_FILE: given('the path of a routing file'),
-  DATABASE_URL: z
+/** A token that can be guessed is none. */
+const SHORTEST_TOKEN = 16;
+
+/** Where operators reach a running bridge; also read by the commands that talk to it. */
+const admin = {
+  ADMIN_HOST: given('a host name or address'),
+  ADMIN_PORT: port,
+  ADMIN_TOKEN: z
     .string()
-    // SQLite's own names for databases in memory would acknowledge what is nowhere.
     .regex(
-      /^sqlite:(?!:|file:)\S(.*\S)?$/,
-      'accepted is sqlite: with a relative or absolute path, such as sqlite:data/bridge.db',
+      new RegExp(`^[\\x21-\\x7e]{${SHORTEST_TOKEN},}$`),
+      `accepted are at least ${SHORTEST_TOKEN} characters, without blanks`,
     )
-    .transform((url) => url.slice('sqlite:'.length)),
-  TRUST_PROXY: z
-    .string()
-    .refine((value) => value === 'none' || isHops(value) || value.split(',').every((part) => isAddress(part.trim())), {
-      error: 'accepted are none, a number of proxies, or a list of addresses, CIDRs, loopback, linklocal, uniquelocal',
-    })
-    .transform((value) => (value === 'none' ? false : isHops(value) ? Number(value) : value)),
-  BODY_LIMIT_BYTES: wholeNumber(1, 64 * 1024 * 1024),
-  DELIVERY_CONCURRENCY: wholeNumber(1, 10_000),
-  DELIVERY_TIMEOUT_MS: wholeNumber(1, 600_000),
-  RETRY_HORIZON_HOURS: hours((value) => value > 0, 'a number of hours above 0, up to 8760, such as 24 or 0.5'),
-  MAX_BACKLOG: wholeNumber(1, 1_000_000_000),
-  RETAIN_CONTENT_HOURS: hours(() => true, 'a number of hours from 0 to 8760, such as 24 or 0.5'),
-  // Senders repeat for up to a week, and a repeat is only recognised while the first one is remembered.
-  RETAIN_DAYS: wholeNumber(8, 3_650),
-  SHUTDOWN_DELAY_MS: wholeNumber(0, 600_000),
-  SHUTDOWN_GRACE_MS: wholeNumber(0, 600_000),
-  LOG_LEVEL: oneOf('error', 'warn', 'info', 'debug'),
-  LOG_FORMAT: oneOf('auto', 'json', 'pretty'),
-} satisfies Record<keyof typeof DEFAULTS, z.ZodType>);
+    .optional(),
+};
+
+const schema = z
+  .object({
+    HOST: given('a host name or address'),
+    PORT: port,
+    ...admin,
+    ROUTING_FILE: given('the path of a routing file'),
+    DATABASE_URL: z
+      .string()
+      // SQLite's own names for databases in memory would acknowledge what is nowhere.
+      .regex(
+        /^sqlite:(?!:|file:)\S(.*\S)?$/,
+        'accepted is sqlite: with a relative or absolute path, such as sqlite:data/bridge.db',
+      )
+      .transform((url) => url.slice('sqlite:'.length)),
+    TRUST_PROXY: z
+      .string()
+      .refine(
+        (value) => value === 'none' || isHops(value) || value.split(',').every((part) => isAddress(part.trim())),
+        {
+          error:
+            'accepted are none, a number of proxies, or a list of addresses, CIDRs, loopback, linklocal, uniquelocal',
+        },
+      )
+      .transform((value) => (value === 'none' ? false : isHops(value) ? Number(value) : value)),
+    BODY_LIMIT_BYTES: wholeNumber(1, 64 * 1024 * 1024),
+    DELIVERY_CONCURRENCY: wholeNumber(1, 10_000),
+    DELIVERY_TIMEOUT_MS: wholeNumber(1, 600_000),
+    RETRY_HORIZON_HOURS: hours((value) => value > 0, 'a number of hours above 0, up to 8760, such as 24 or 0.5'),
+    MAX_BACKLOG: wholeNumber(1, 1_000_000_000),
+    RETAIN_CONTENT_HOURS: hours(() => true, 'a number of hours from 0 to 8760, such as 24 or 0.5'),
+    // Senders repeat for up to a week, and a repeat is only recognised while the first one is remembered.
+    RETAIN_DAYS: wholeNumber(8, 3_650),
+    SHUTDOWN_DELAY_MS: wholeNumber(0, 600_000),
+    SHUTDOWN_GRACE_MS: wholeNumber(0, 600_000),
+    LOG_LEVEL: oneOf('error', 'warn', 'info', 'debug'),
+    LOG_FORMAT: oneOf('auto', 'json', 'pretty'),
+  } satisfies Record<keyof typeof DEFAULTS | 'ADMIN_TOKEN', z.ZodType>)
+  .refine(({ ADMIN_HOST, ADMIN_TOKEN }) => isLoopback(ADMIN_HOST) || ADMIN_TOKEN !== undefined, {
+    path: ['ADMIN_TOKEN'],
+    error: `is needed where ADMIN_HOST is not loopback: at least ${SHORTEST_TOKEN} characters, without blanks`,
+  });
+
+/** Reached from this machine alone. */
+export function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i.test(host);
+}
 
 /** One or more proxies in front; `0` and `true` would be a client's word for its own address. */
 function isHops(value: string): boolean {
@@ -97,7 +130,14 @@ function isAddress(value: string): boolean {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-export interface Settings {
+/** Where, and with what, operators reach a bridge. */
+export interface AdminSettings {
+  readonly adminHost: string;
+  readonly adminPort: number;
+  readonly adminToken: string | undefined;
+}
+
+export interface Settings extends AdminSettings {
   readonly host: string;
   readonly port: number;
   readonly routingFile: string;
@@ -124,27 +164,41 @@ export class SettingsRefused extends Error {
 }
 
 function withDefaults(env: Environment): Environment {
-  return Object.fromEntries(Object.entries(DEFAULTS).map(([name, value]) => [name, env[name] ?? value]));
+  const defaults = Object.entries(DEFAULTS).map(([name, value]) => [name, env[name] ?? value]);
+  return { ...Object.fromEntries(defaults), ADMIN_TOKEN: env.ADMIN_TOKEN };
 }
 
 /** Secrets are not repeated to the terminal; a database's URL may hold one. */
-const SECRET = new Set(['DATABASE_URL']);
+const SECRET = new Set(['DATABASE_URL', 'ADMIN_TOKEN']);
+
+function parse<T>(schema: z.ZodType<T>, env: Environment): T {
+  const parsed = schema.safeParse(withDefaults(env));
+  if (parsed.success) return parsed.data;
+  const lines = parsed.error.issues.map(({ path, message }) => {
+    const name = String(path[0]);
+    const value = SECRET.has(name) ? 'its value' : `"${env[name]}"`;
+    if (env[name] === undefined) return `${name}: ${message}`;
+    return `${name}: ${env[name] === '' ? 'it is set to nothing' : `${value} is not understood`}; ${message}`;
+  });
+  throw new SettingsRefused([...new Set(lines)].join('\n'));
+}
+
+/** @throws {SettingsRefused} as `readSettings`, for these settings alone */
+export function readAdminSettings(env: Environment): AdminSettings {
+  return toAdminSettings(parse(z.object(admin), env));
+}
+
+function toAdminSettings(values: z.output<z.ZodObject<typeof admin>>): AdminSettings {
+  return { adminHost: values.ADMIN_HOST, adminPort: values.ADMIN_PORT, adminToken: values.ADMIN_TOKEN };
+}
 
 /** @throws {SettingsRefused} with every problem at once: the name, what is wrong with the value, what is accepted */
 export function readSettings(env: Environment): Settings {
-  const parsed = schema.safeParse(withDefaults(env));
-  if (!parsed.success) {
-    const lines = parsed.error.issues.map((issue) => {
-      const name = String(issue.path[0]);
-      const value = SECRET.has(name) ? 'its value' : `"${env[name]}"`;
-      return `${name}: ${env[name] === '' ? 'it is set to nothing' : `${value} is not understood`}; ${issue.message}`;
-    });
-    throw new SettingsRefused([...new Set(lines)].join('\n'));
-  }
-  const values = parsed.data;
+  const values = parse(schema, env);
   return {
     host: values.HOST,
     port: values.PORT,
+    ...toAdminSettings(values),
     routingFile: values.ROUTING_FILE,
     databaseFile: values.DATABASE_URL,
     trustProxy: values.TRUST_PROXY,

@@ -51,7 +51,7 @@ test('killed in the middle of a run, and again: nothing accepted is lost, order 
   simulator.addFault({ rate: 0.1, status: 500 });
   const cwd = await temporaryFolder();
   await writeFile(join(cwd, 'routing.yaml'), ACCOUNTS + CHAT);
-  const env = { HOST: '127.0.0.1', PORT: '0', LOG_FORMAT: 'json', HAPTIK_BASE_URL: haptik };
+  const env = { HOST: '127.0.0.1', PORT: '0', ADMIN_PORT: '0', LOG_FORMAT: 'json', HAPTIK_BASE_URL: haptik };
   const start = async () => {
     const program = runCli(['serve'], { cwd, env });
     const [, url = ''] = await program.printed(/"url":"([^"]+)"/);

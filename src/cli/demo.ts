@@ -2,13 +2,14 @@ import { createHmac } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startBridge } from '../bridge.ts';
+import { type Bridge, startBridge } from '../bridge.ts';
 import { Simulator } from '../haptik/simulator.ts';
 import { readSettings } from '../settings.ts';
 
 interface Options {
   readonly port: number;
   readonly simulatorPort: number;
+  readonly adminPort: number;
 }
 
 const EXAMPLE = join(import.meta.dirname, '../../routing.example.yaml');
@@ -16,7 +17,7 @@ const CREDENTIALS = { clientId: 'demo-client', token: 'demo-token' };
 const SECRETS = { APP_KEY: 'demo-key', CRM_SECRET: 'demo-secret' };
 
 /** Bridge and simulator together, with the example routing file and a database that is gone afterwards. */
-export async function demo({ port, simulatorPort }: Options, stopped: Promise<void>): Promise<void> {
+export async function demo({ port, simulatorPort, adminPort }: Options, stopped: Promise<void>): Promise<void> {
   const simulator = new Simulator({ ...CREDENTIALS, now: Date.now, random: Math.random });
   const simulatorUrl = await simulator.listen(simulatorPort);
   const folder = await mkdtemp(join(tmpdir(), 'haptik-bridge-demo-'));
@@ -24,6 +25,7 @@ export async function demo({ port, simulatorPort }: Options, stopped: Promise<vo
     const settings = readSettings({
       HOST: '127.0.0.1',
       PORT: String(port),
+      ADMIN_PORT: String(adminPort),
       DATABASE_URL: `sqlite:${join(folder, 'bridge.db')}`,
       ROUTING_FILE: EXAMPLE,
       HAPTIK_BASE_URL: simulatorUrl,
@@ -33,7 +35,7 @@ export async function demo({ port, simulatorPort }: Options, stopped: Promise<vo
       ...SECRETS,
     });
     const bridge = await startBridge(settings);
-    console.log(instructions(bridge.url, simulatorUrl));
+    console.log(instructions(bridge, simulatorUrl));
     await stopped;
     await bridge.stop();
   } finally {
@@ -42,7 +44,7 @@ export async function demo({ port, simulatorPort }: Options, stopped: Promise<vo
   }
 }
 
-function instructions(bridge: string, simulator: string): string {
+function instructions({ url: bridge, adminUrl }: Bridge, simulator: string): string {
   const signed = JSON.stringify({ event_id: 'e1', from: { phone: '98200 12345' }, body: { text: 'Billing question' } });
   const signature = createHmac('sha256', SECRETS.CRM_SECRET).update(signed).digest('hex');
   return `
@@ -60,6 +62,12 @@ Bridge on ${bridge}, simulated Haptik on ${simulator}. Try, in another terminal:
   # what Haptik has now; and an outage of three calls
   curl ${simulator}/_simulator/messages
   curl -H 'content-type: application/json' -d '{"count": 3, "status": 500}' ${simulator}/_simulator/faults
+
+  # a message that Haptik refuses: a dead letter, listed, and sent again
+  curl -H 'content-type: application/json' -d '{"count": 1, "status": 400}' ${simulator}/_simulator/faults
+  curl ${bridge}/webhooks/app -H 'x-api-key: ${SECRETS.APP_KEY}' -H 'content-type: application/json' -d '{"sender":"user-7","text":"Hello?"}'
+  ADMIN_PORT=${new URL(adminUrl).port} npx haptik-bridge messages list --state dead
+  ADMIN_PORT=${new URL(adminUrl).port} npx haptik-bridge redrive --state dead
 
 Each message's way shows below. Ctrl-C stops.
 `;

@@ -22,6 +22,7 @@ export async function run(
     .description('run the bridge and a simulated Haptik, with commands to try')
     .option('--port <port>', 'port of the bridge; 0 takes a free one', port, 0)
     .option('--simulator-port <port>', 'port of the simulator; 0 takes a free one', port, 0)
+    .option('--admin-port <port>', "port of the bridge's operators; 0 takes a free one", port, 0)
     .action(async (options) => (await import('./demo.ts')).demo(options, stopped));
 
   program

@@ -63,6 +63,11 @@ export class Dispatcher {
     this.#wakeUp(at);
   }
 
+  /** Something may be due of any account. */
+  wakeAll(): void {
+    for (const account of this.#options.lanes.names) this.wake(account);
+  }
+
   #wakeUp(at: number): void {
     if (at >= this.#wakeAt) return;
     this.#wakeAt = at;

@@ -27,6 +27,9 @@ export interface Records {
   /** What waits, and what is stopped, by account. */
   survey(): Promise<readonly AccountSurvey[]>;
 
+  /** How many dead letters are of no account, since no route fitted them. */
+  strays(): Promise<number>;
+
   /** Writes a copy of everything to a new file, while work goes on. @throws {BackupRefused} */
   backup(file: string): Promise<void>;
 }

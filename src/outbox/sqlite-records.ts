@@ -48,9 +48,13 @@ const FITS = `(:id is null or id = :id) and (:state is null or state = :state) a
   and (:since is null or accepted_at >= :since) and (:until is null or accepted_at < :until)`;
 const AFTER = '(group_key, seq) > (:group, :seq)';
 const ASIDE_SLICE = `select * from messages where ${ASIDE} and ${AFTER} order by group_key, seq limit ${SLICE}`;
+/** Without what customers wrote: that may be a megabyte a message. */
+const SUMMARY = `seq, id, state, reason, channel, account, json_extract(delivery, '$.businessId') as business_id,
+  json_extract(delivery, '$.authId') as auth_id, json_extract(message, '$.sender') as sender, provider_id, accepted_at,
+  settled_at, attempts, message_id, created_at, route, table_version`;
 
 const listFrom = (condition: string) => `
-  select * from (select * from messages where ${condition} and seq < :before and seq >= :from order by seq desc limit ${SLICE})
+  select ${SUMMARY} from (select * from messages where ${condition} and seq < :before and seq >= :from order by seq desc limit ${SLICE})
   where ${FITS} limit :limit`;
 /** Where a slice ends: the last seq of it, none where it is the last. */
 const sliceEnd = (condition: string) => `
@@ -141,7 +145,10 @@ export class SqliteRecords implements Records {
     const fitting = this.#sql.fitting.all({ ...bound(filter), ...(after ?? START) });
     return {
       count: fitting.length,
-      samples: fitting.slice(0, SAMPLES).map(toRecord),
+      samples: fitting.slice(0, SAMPLES).flatMap(({ seq }) => {
+        const row = this.#sql.summary.get(Number(seq));
+        return row ? toRecord(row) : [];
+      }),
       groups: [...new Set(fitting.map(({ group_key }) => String(group_key)))],
       next: this.#endOfSlice(after),
     };
@@ -152,8 +159,9 @@ export class SqliteRecords implements Records {
       const rows = this.#sql.group.all({ ...bound(filter), group });
       const counts = new Map<string, number>();
       let unplaced = 0;
-      for (const row of rows) {
-        const account = this.#putBack(row, routing);
+      for (const { id } of rows) {
+        const row = this.#sql.get.get(String(id));
+        const account = row && this.#putBack(row, routing);
         if (account === undefined) unplaced += 1;
         else counts.set(account, (counts.get(account) ?? 0) + 1);
       }
@@ -191,6 +199,10 @@ export class SqliteRecords implements Records {
         unknown: count(account, 'unknown'),
       };
     });
+  }
+
+  async strays(): Promise<number> {
+    return Number(this.#sql.strays.get()?.n);
   }
 
   async backup(file: string): Promise<void> {
@@ -279,11 +291,12 @@ function prepare(database: DatabaseSync) {
     all: listing('true'),
     aside: listing(ASIDE),
     oldestWaiting: sql("select min(seq) as seq from messages where state = 'waiting'"),
-    get: sql('select * from messages where id = ?'),
-    fitting: sql(`select * from (${ASIDE_SLICE}) where ${FITS}`),
+    get: sql(`select *, ${SUMMARY} from messages where id = ?`),
+    summary: sql(`select ${SUMMARY} from messages where seq = ?`),
+    fitting: sql(`select seq, group_key from (${ASIDE_SLICE}) where ${FITS}`),
     asideEnd: sql(`
       select group_key, seq from messages where ${ASIDE} and ${AFTER} order by group_key, seq limit 1 offset ${SLICE - 1}`),
-    group: sql(`select * from messages where ${ASIDE} and group_key = :group and ${FITS} order by seq`),
+    group: sql(`select id from messages where ${ASIDE} and group_key = :group and ${FITS} order by seq`),
     putBack: sql(`
       update messages set state = 'waiting', reason = null, detail = null, settled_at = null, attempts = 0, since = :now,
         group_key = null, conversation = :conversation, account = :account, delivery = :delivery, route = :route,
@@ -314,6 +327,7 @@ function prepare(database: DatabaseSync) {
     stopped: sql(`
       select c.account, count(*) as n, min(m.settled_at) as since
       from conversations c join messages m on m.seq = c.stopped_by where c.stopped_by is not null group by c.account`),
+    strays: sql(`select count(*) as n from messages where ${ASIDE} and account is null`),
     countAside: sql(`select account, state, count(*) as n from messages where ${ASIDE} group by account, state`),
   };
 }
@@ -333,16 +347,15 @@ function deliveryIn(row: Row): Delivery {
 }
 
 function toRecord(row: Row): MessageRecord {
-  const delivery = row.delivery === null ? undefined : deliveryIn(row);
   return {
     id: String(row.id),
     state: row.state as MessageState,
     reason: text(row.reason),
     channel: String(row.channel),
     account: text(row.account),
-    businessId: delivery?.businessId ?? null,
-    authId: delivery?.authId ?? null,
-    sender: messageIn(row).sender,
+    businessId: row.business_id === null ? null : Number(row.business_id),
+    authId: text(row.auth_id),
+    sender: String(row.sender),
     providerId: text(row.provider_id),
     acceptedAt: Number(row.accepted_at),
     settledAt: row.settled_at === null ? null : Number(row.settled_at),

@@ -5,7 +5,9 @@ import { MethodNotAllowed, NotFound, TooManyRequests, Unavailable } from '../err
 import { propertyOf } from '../fault.ts';
 import type { Log } from '../log.ts';
 import type { Message } from '../message.ts';
+import type { Metrics } from '../metrics.ts';
 import type { Accept } from '../outbox/accept.ts';
+import type { Wait } from '../outbox/wait.ts';
 import type { Channel, RoutingTable } from '../routing/table.ts';
 import { BodyBudget, readBody } from './body.ts';
 import { mediaType } from './payload.ts';
@@ -20,6 +22,10 @@ export interface ReceiveOptions {
   readonly clock: Pick<Clock, 'now'>;
   readonly newId: () => string;
   readonly log: Log;
+  readonly metrics: Pick<Metrics, 'accepted' | 'duplicate'>;
+  readonly wait: Wait;
+  /** Aborts when we must go: nobody is kept waiting then. */
+  readonly stopping: AbortSignal;
 }
 
 /** All bodies that are being read at one time. Small ones never meet it; large ones at once must not be our end. */
@@ -56,7 +62,10 @@ export function receive(options: ReceiveOptions): RequestHandler {
       );
     }
     const receipts = await store(options, table, channel, parsed.messages, response.locals.requestId);
-    send(response, provider.reply(receipts, parsed.isBatch, channel, request.headers));
+    const seconds = preferredWait(request);
+    if (seconds > 0) response.set('Preference-Applied', `wait=${seconds}`);
+    const known = seconds > 0 ? await fates(options, receipts, seconds * 1_000, response) : receipts;
+    send(response, provider.reply(known, parsed.isBatch, channel, request.headers));
   };
 }
 
@@ -69,7 +78,7 @@ function channelOf(request: Request, table: RoutingTable): Channel {
 
 /** Routes and stores. Whatever fails here is our own trouble: nothing is acknowledged, and the sender may try again. */
 async function store(
-  { accept, newId, log }: ReceiveOptions,
+  { accept, newId, log, metrics }: ReceiveOptions,
   table: RoutingTable,
   channel: Channel,
   messages: readonly Message[],
@@ -94,6 +103,8 @@ async function store(
   return acceptances.map(({ id, isDuplicate }, index) => {
     const placement = entries[index]?.placement;
     const common = { id, channel: channel.name, request_id: requestId };
+    if (isDuplicate) metrics.duplicate(channel.name);
+    else metrics.accepted(channel.name);
     if (isDuplicate) log.info('duplicate', common);
     else if (placement && 'dead' in placement) {
       log.error('dead', { ...common, reason: placement.dead, route: placement.route });
@@ -103,6 +114,36 @@ async function store(
     }
     return { id, status: isDuplicate ? 'duplicate' : 'accepted' };
   });
+}
+
+/** Providers give up after as little as 15 s; who asks for more than this wants to poll. */
+const LONGEST_WAIT_SECONDS = 20;
+
+/** RFC 7240 §4.3: how many seconds the caller would wait for an answer. */
+function preferredWait(request: Request): number {
+  const [, seconds = '0'] = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})\b/i.exec(request.get('prefer') ?? '') ?? [];
+  return Math.min(Number(seconds), LONGEST_WAIT_SECONDS);
+}
+
+/** What became of the messages, once that is decided, or time is up. */
+async function fates(
+  { wait, stopping }: ReceiveOptions,
+  receipts: readonly Receipt[],
+  ms: number,
+  response: Response,
+): Promise<readonly Receipt[]> {
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  const ending = AbortSignal.any([gone.signal, stopping]);
+  return Promise.all(
+    receipts.map(async (receipt): Promise<Receipt> => {
+      const record = await wait(receipt.id, ms, ending);
+      if (record === undefined) return receipt;
+      const { id, state: status, reason, messageId: message_id, createdAt: created_at } = record;
+      if (status === 'delivered') return { id, status, message_id, created_at };
+      return reason === null ? { id, status } : { id, status, reason };
+    }),
+  );
 }
 
 function queryOf(request: Request): URLSearchParams {

@@ -26,7 +26,7 @@ routes:
     auth_id: "{{ sender | alnum }}"
 `;
 
-const ENV = { HOST: '127.0.0.1', PORT: '0', LOG_FORMAT: 'json', HAPTIK_TOKEN: CREDENTIALS.token };
+const ENV = { HOST: '127.0.0.1', PORT: '0', ADMIN_PORT: '0', LOG_FORMAT: 'json', HAPTIK_TOKEN: CREDENTIALS.token };
 
 async function serve(env: Readonly<Record<string, string>> = {}): Promise<{ program: Program; url: string }> {
   const program = runCli(['serve'], { cwd, env: { ...ENV, ...env } });
@@ -57,7 +57,7 @@ describe('serve', () => {
   test('reads .env of the working directory, below the environment', async () => {
     await writeFile(join(cwd, 'routing.yaml'), routing('http://127.0.0.1:9'));
     await writeFile(join(cwd, '.env'), 'LOG_LEVEL=nonsense\nHAPTIK_TOKEN=from-file\n');
-    const refused = runCli(['serve'], { cwd, env: { PORT: '0' } });
+    const refused = runCli(['serve'], { cwd, env: { PORT: '0', ADMIN_PORT: '0' } });
     expect(await refused.ended()).toBe(78);
     expect(refused.output()).toMatch(
       /^LOG_LEVEL: "nonsense" is not understood; accepted are error, warn, info, debug$/m,

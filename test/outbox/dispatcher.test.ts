@@ -1,92 +1,13 @@
-import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import type { Delivery, Outcome } from '../../src/message.ts';
-import { acceptWith } from '../../src/outbox/accept.ts';
+import type { Outcome } from '../../src/message.ts';
 import { Dispatcher, type DispatcherOptions } from '../../src/outbox/dispatcher.ts';
-import { Lanes, type LanesOptions } from '../../src/outbox/lanes.ts';
-import { SqliteStore } from '../../src/outbox/sqlite.ts';
-import type { Settlement, Store } from '../../src/outbox/store.ts';
-import { ManualClock, memoryLog, onTestEnd, temporaryFolder, turns, until } from '../support/fixtures.ts';
-import { delivery, entry, limits } from './samples.ts';
-
-const DELIVERED: Outcome = { kind: 'delivered', messageId: '1', createdAt: null };
-const HOUR_MS = 3_600_000;
-
-/** A far end of which the test decides, call by call, what it answers. */
-class FarEnd {
-  readonly calls: {
-    readonly text: string;
-    readonly authId: string;
-    readonly account: string;
-    answer(outcome: Outcome): void;
-  }[] = [];
-  automatic: ((delivery: Delivery) => Outcome) | undefined = () => DELIVERED;
-
-  deliver = ({ text, authId, account }: Delivery & { text: string }, signal: AbortSignal): Promise<Outcome> =>
-    new Promise((resolve) => {
-      signal.addEventListener('abort', () => resolve({ kind: 'unknown', detail: 'aborted' }));
-      this.calls.push({ text, authId, account, answer: resolve });
-      if (this.automatic) resolve(this.automatic(delivery(authId, { text, account })));
-    });
-
-  get texts(): string[] {
-    return this.calls.map(({ text }) => text);
-  }
-}
-
-interface Options extends Partial<Omit<DispatcherOptions, 'clock' | 'lanes'>>, Partial<Pick<LanesOptions, 'accounts'>> {
-  readonly clock?: ManualClock;
-  readonly concurrency?: number;
-  readonly file?: string;
-}
-
-const ONE_ACCOUNT = () => new Map([['main', limits()]]);
-
-async function start({ accounts = ONE_ACCOUNT, concurrency = 64, ...options }: Options = {}) {
-  const clock = options.clock ?? new ManualClock();
-  const { log, lines } = memoryLog();
-  let tokens = 0;
-  const newToken = () => `token-${tokens++}`;
-  const file = options.file ?? join(await temporaryFolder(), 'bridge.db');
-  const store = new SqliteStore({ file, clock, log, newToken, maxBacklog: 1_000_000, eraseAtOnce: false });
-  onTestEnd(() => store.close().catch(() => undefined));
-  const farEnd = new FarEnd();
-  const lanes = new Lanes({ store, accounts, concurrency, clock, log });
-  const settled: Settlement[] = [];
-  const dispatcher = new Dispatcher({
-    store,
-    deliver: farEnd.deliver,
-    observe: (_claim, settlement) => settled.push(settlement),
-    lanes,
-    retryHorizonMs: 24 * HOUR_MS,
-    clock,
-    random: () => 0.5,
-    newToken,
-    log,
-    ...options,
-  });
-  onTestEnd(() => dispatcher.stop(0));
-  const accept = acceptWith(store, dispatcher);
-  let ids = 0;
-  const send = (authId: string, text: string, account = 'main') => {
-    const placement = { route: 'routes[0]', delivery: delivery(authId, { account, text }) };
-    return accept([{ ...entry(`m${ids++}`, authId), placement }]);
-  };
-  const attempts = (count: number) => until(`${count} attempts`, () => farEnd.calls.length >= count);
-  /** Lets everything that is under way come to rest: nothing is called for some turns of the event loop. */
-  const settle = async () => {
-    for (let quiet = 0, seen = farEnd.calls.length; quiet < 20; quiet += 1) {
-      await new Promise((resolve) => setImmediate(resolve));
-      if (farEnd.calls.length !== seen) quiet = 0;
-      seen = farEnd.calls.length;
-    }
-  };
-  return { clock, lines, store, lanes, farEnd, dispatcher, send, attempts, settle, settled, file };
-}
+import type { Store } from '../../src/outbox/store.ts';
+import { memoryLog, onTestEnd, turns, until } from '../support/fixtures.ts';
+import { accountsOf, DELIVERED, FarEnd, HOUR_MS, startOutbox } from '../support/outbox.ts';
 
 describe('the dispatcher', () => {
   test('delivers at once what is accepted for an idle conversation', async () => {
-    const { farEnd, dispatcher, send, attempts } = await start();
+    const { farEnd, dispatcher, send, attempts } = await startOutbox();
     dispatcher.start();
     await send('a', 'one');
     await attempts(1);
@@ -94,7 +15,7 @@ describe('the dispatcher', () => {
   });
 
   test('delivers one message of a conversation at a time, and in order', async () => {
-    const { farEnd, dispatcher, send, attempts, settle } = await start();
+    const { farEnd, dispatcher, send, attempts, settle } = await startOutbox();
     farEnd.automatic = undefined;
     dispatcher.start();
     for (const text of ['one', 'two', 'three']) await send('a', text);
@@ -110,7 +31,7 @@ describe('the dispatcher', () => {
   });
 
   test('works on many conversations at once, up to its concurrency, and on the rest as slots get free', async () => {
-    const { farEnd, dispatcher, send, attempts, settle } = await start({ concurrency: 3 });
+    const { farEnd, dispatcher, send, attempts, settle } = await startOutbox({ concurrency: 3 });
     farEnd.automatic = undefined;
     dispatcher.start();
     for (const authId of ['a', 'b', 'c', 'd', 'e']) await send(authId, authId);
@@ -125,8 +46,8 @@ describe('the dispatcher', () => {
   });
 
   test('honours the lower concurrency of an account', async () => {
-    const accounts = () => new Map([['main', limits({ maxConcurrency: 1 })]]);
-    const { farEnd, dispatcher, send, settle } = await start({ accounts });
+    const accounts = accountsOf({ main: { maxConcurrency: 1 } });
+    const { farEnd, dispatcher, send, settle } = await startOutbox({ accounts });
     farEnd.automatic = undefined;
     dispatcher.start();
     await send('a', 'a');
@@ -136,7 +57,7 @@ describe('the dispatcher', () => {
   });
 
   test('gives a slot back after some turns, so that a flood in one conversation does not starve the others', async () => {
-    const { clock, farEnd, dispatcher, send, settle } = await start({ concurrency: 1 });
+    const { clock, farEnd, dispatcher, send, settle } = await startOutbox({ concurrency: 1 });
     farEnd.automatic = () => {
       clock.advance(1);
       return DELIVERED;
@@ -153,9 +74,9 @@ describe('the dispatcher', () => {
   });
 
   test('leaves the messages of an account that it does not know', async () => {
-    const { farEnd, dispatcher, send, settle, store } = await start();
+    const { farEnd, dispatcher, send, settle, store } = await startOutbox();
     dispatcher.start();
-    await send('a', 'x', 'gone');
+    await send('a', 'x', { account: 'gone' });
     await settle();
     expect(farEnd.texts).toEqual([]);
     expect((await store.claim({ account: 'gone', limit: 1, leaseMs: 1, busy: new Set() })).claims).toHaveLength(1);
@@ -164,7 +85,7 @@ describe('the dispatcher', () => {
 
 describe('a message that fails', () => {
   test('is tried again after a growing time, before what came after it', async () => {
-    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await start();
+    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await startOutbox();
     farEnd.automatic = () => ({ kind: 'retry', detail: 'HTTP 500' });
     dispatcher.start();
     await send('a', 'one');
@@ -190,7 +111,7 @@ describe('a message that fails', () => {
   });
 
   test('is tried again when the far end asks for it, and at most an hour later', async () => {
-    const { farEnd, dispatcher, send, attempts, settle, clock } = await start();
+    const { farEnd, dispatcher, send, attempts, settle, clock } = await startOutbox();
     farEnd.automatic = () => ({ kind: 'retry', detail: 'HTTP 429', retryAfterMs: 7 * HOUR_MS });
     dispatcher.start();
     await send('a', 'one');
@@ -204,7 +125,7 @@ describe('a message that fails', () => {
   });
 
   test('does not make other conversations wait', async () => {
-    const { farEnd, dispatcher, send, attempts } = await start();
+    const { farEnd, dispatcher, send, attempts } = await startOutbox();
     farEnd.automatic = ({ authId }) => (authId === 'bad' ? { kind: 'retry', detail: 'HTTP 500' } : DELIVERED);
     dispatcher.start();
     await send('bad', 'x');
@@ -214,7 +135,7 @@ describe('a message that fails', () => {
   });
 
   test('for good becomes a dead letter with its reason, and its conversation goes on', async () => {
-    const { farEnd, dispatcher, send, attempts, settle, lines } = await start();
+    const { farEnd, dispatcher, send, attempts, settle, lines } = await startOutbox();
     farEnd.automatic = ({ text }) =>
       text === 'bad' ? { kind: 'dead', reason: 'refused', detail: 'HTTP 400', answer: 'the text was: bad' } : DELIVERED;
     dispatcher.start();
@@ -230,7 +151,7 @@ describe('a message that fails', () => {
   });
 
   test('until it is older than the horizon is given up as expired', async () => {
-    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await start({ retryHorizonMs: HOUR_MS });
+    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await startOutbox({ retryHorizonMs: HOUR_MS });
     farEnd.automatic = () => ({ kind: 'retry', detail: 'HTTP 500' });
     dispatcher.start();
     await send('a', 'one');
@@ -246,7 +167,7 @@ describe('a message that fails', () => {
   });
 
   test('with an unknown outcome is tried again, and told as a possible repeat', async () => {
-    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await start();
+    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await startOutbox();
     farEnd.automatic = () => ({ kind: 'unknown', detail: 'HTTP 504' });
     dispatcher.start();
     await send('a', 'one');
@@ -258,10 +179,10 @@ describe('a message that fails', () => {
   });
 
   test('is not given up at once for what it waited while the bridge was down', async () => {
-    const before = await start();
+    const before = await startOutbox();
     await before.send('a', 'one');
     await before.store.close();
-    const { clock, farEnd, dispatcher, attempts, settle, lines } = await start({ file: before.file });
+    const { clock, farEnd, dispatcher, attempts, settle, lines } = await startOutbox({ file: before.file });
     clock.jump(48 * HOUR_MS);
     farEnd.automatic = () => ({ kind: 'retry', detail: 'HTTP 503' });
     dispatcher.start();
@@ -275,7 +196,7 @@ describe('a message that fails', () => {
   });
 
   test('because delivering itself broke is an unknown outcome, not the end of the dispatcher', async () => {
-    const { clock, dispatcher, send, settle, lines } = await start({
+    const { clock, dispatcher, send, settle, lines } = await startOutbox({
       deliver: () => Promise.reject(new Error('a bug')),
     });
     dispatcher.start();
@@ -288,14 +209,10 @@ describe('a message that fails', () => {
 
 describe('an account whose credentials are refused', () => {
   const HOLD: Outcome = { kind: 'hold', detail: 'HTTP 401', isSpent: false };
-  const TWO = () =>
-    new Map([
-      ['main', limits()],
-      ['other', limits()],
-    ]);
+  const TWO = accountsOf({ main: {}, other: {} });
 
   test('is put on hold: one probe every 30 s, no attempt is spent, other accounts go on, and then all arrive in order', async () => {
-    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await start({ accounts: TWO });
+    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await startOutbox({ accounts: TWO });
     farEnd.automatic = ({ account }) => (account === 'main' ? HOLD : DELIVERED);
     dispatcher.start();
     await send('a', 'a1');
@@ -303,7 +220,7 @@ describe('an account whose credentials are refused', () => {
     await settle();
     await send('a', 'a2');
     await send('b', 'b1');
-    await send('c', 'elsewhere', 'other');
+    await send('c', 'elsewhere', { account: 'other' });
     await attempts(2);
     for (let probes = 1; probes <= 4; probes += 1) {
       clock.advance(29_999);
@@ -330,7 +247,7 @@ describe('an account whose credentials are refused', () => {
   });
 
   test('is not released by a probe that says nothing about them', async () => {
-    const { clock, farEnd, dispatcher, send, attempts, settle } = await start();
+    const { clock, farEnd, dispatcher, send, attempts, settle } = await startOutbox();
     farEnd.automatic = () => HOLD;
     dispatcher.start();
     await send('a', 'a1');
@@ -348,7 +265,7 @@ describe('an account whose credentials are refused', () => {
   });
 
   test('by an attempt that began before they were last accepted is not put on hold again', async () => {
-    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await start();
+    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await startOutbox();
     farEnd.automatic = undefined;
     dispatcher.start();
     await send('slow', 's');
@@ -367,7 +284,7 @@ describe('an account whose credentials are refused', () => {
   });
 
   test('on account of one message alone is released by another, and that message grows old and is given up', async () => {
-    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await start({ retryHorizonMs: HOUR_MS });
+    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await startOutbox({ retryHorizonMs: HOUR_MS });
     const refused = (): Outcome => ({ kind: 'hold', detail: 'registering the user: HTTP 403', isSpent: true });
     farEnd.automatic = ({ authId }) => (authId === 'poison' ? refused() : DELIVERED);
     dispatcher.start();
@@ -392,7 +309,7 @@ describe('an account whose credentials are refused', () => {
   });
 
   test('for longer than the horizon costs no message', async () => {
-    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await start({ retryHorizonMs: HOUR_MS });
+    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await startOutbox({ retryHorizonMs: HOUR_MS });
     farEnd.automatic = () => HOLD;
     dispatcher.start();
     await send('a', 'a1');
@@ -414,7 +331,7 @@ describe('a clock that jumps', () => {
   const HOURS_MS = 2 * HOUR_MS;
 
   test.each([-HOURS_MS, HOURS_MS])('by %i ms does not send again what is in flight', async (jump) => {
-    const { clock, farEnd, dispatcher, send, settle } = await start();
+    const { clock, farEnd, dispatcher, send, settle } = await startOutbox();
     farEnd.automatic = undefined;
     dispatcher.start();
     await send('a', 'a1');
@@ -431,7 +348,7 @@ describe('a clock that jumps', () => {
 
   test('by a minute past the lease of what is in flight does not make the dispatcher spin', async () => {
     let claims = 0;
-    const base = await start();
+    const base = await startOutbox();
     const store: DispatcherOptions['store'] = {
       claim: (request) => {
         claims += 1;
@@ -443,7 +360,7 @@ describe('a clock that jumps', () => {
     await base.send('a', 'a1');
     const farEnd = new FarEnd();
     farEnd.automatic = undefined;
-    const { dispatcher, settle } = await start({ store, deliver: farEnd.deliver, clock: base.clock });
+    const { dispatcher, settle } = await startOutbox({ store, deliver: farEnd.deliver, clock: base.clock });
     dispatcher.start();
     await until('it is in flight', () => farEnd.calls.length === 1);
     base.clock.jump(60_000);
@@ -453,7 +370,7 @@ describe('a clock that jumps', () => {
   });
 
   test.each([-HOURS_MS, -60 * 24 * HOUR_MS, HOURS_MS])('by %i ms puts nobody to sleep', async (jump) => {
-    const { clock, farEnd, dispatcher, send, attempts, settle } = await start();
+    const { clock, farEnd, dispatcher, send, attempts, settle } = await startOutbox();
     farEnd.automatic = () => ({ kind: 'retry', detail: 'HTTP 503' });
     dispatcher.start();
     await send('a', 'a1');
@@ -467,7 +384,7 @@ describe('a clock that jumps', () => {
 
 describe('stopping', () => {
   test('lets attempts in flight end, starts no other, and leaves the rest stored', async () => {
-    const { farEnd, dispatcher, send, settle, store } = await start();
+    const { farEnd, dispatcher, send, settle, store } = await startOutbox();
     farEnd.automatic = undefined;
     dispatcher.start();
     await send('a', 'a1');
@@ -482,7 +399,7 @@ describe('stopping', () => {
   });
 
   test('waits for what was being stored under an offered slot when it began', async () => {
-    const { farEnd, dispatcher, send, settle, store } = await start();
+    const { farEnd, dispatcher, send, settle, store } = await startOutbox();
     dispatcher.start();
     const accepted = send('a', 'a1');
     const stopped = dispatcher.stop(10_000);
@@ -494,7 +411,7 @@ describe('stopping', () => {
   });
 
   test('aborts what does not end in time, and writes what can be said of it', async () => {
-    const { farEnd, dispatcher, send, settle, store, clock } = await start();
+    const { farEnd, dispatcher, send, settle, store, clock } = await startOutbox();
     farEnd.automatic = undefined;
     dispatcher.start();
     await send('a', 'a1');
@@ -506,7 +423,7 @@ describe('stopping', () => {
   });
 
   test('gives up nothing for having been cut off, however old', async () => {
-    const { farEnd, dispatcher, send, settle, clock, lines } = await start({ retryHorizonMs: HOUR_MS });
+    const { farEnd, dispatcher, send, settle, clock, lines } = await startOutbox({ retryHorizonMs: HOUR_MS });
     farEnd.automatic = undefined;
     dispatcher.start();
     await send('a', 'a1');
@@ -520,7 +437,7 @@ describe('stopping', () => {
 describe('store trouble', () => {
   test('keeps an outcome until it can be written, and does not send again meanwhile', async () => {
     let isBroken = true;
-    const base = await start();
+    const base = await startOutbox();
     const store: Pick<Store, 'claim' | 'settle' | 'renew'> = {
       claim: (request) => base.store.claim(request),
       renew: (claims, ms) => base.store.renew(claims, ms),
@@ -559,7 +476,7 @@ describe('store trouble', () => {
   test('does not make the dispatcher spin', async () => {
     let claims = 0;
     const { log, lines } = memoryLog();
-    const { lanes, clock } = await start();
+    const { lanes, clock } = await startOutbox();
     const dispatcher = new Dispatcher({
       store: {
         claim: async () => {

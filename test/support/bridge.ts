@@ -58,6 +58,7 @@ export async function startTestBridge({ routing, env, overrides, folder }: Optio
   const settings = readSettings({
     HOST: '127.0.0.1',
     PORT: '0',
+    ADMIN_PORT: '0',
     ROUTING_FILE: file,
     DATABASE_URL: `sqlite:${database}`,
     HAPTIK_BASE_URL: url,

@@ -84,7 +84,6 @@ export function idempotencyKey(request: VerifiedRequest): string | undefined {
 }
 
 export function replyJson(receipts: readonly Receipt[], isBatch: boolean): Reply {
-  const status = receipts.some((receipt) => receipt.status === 'accepted') ? 202 : 200;
-  const body = receipts.map(({ id, status }) => ({ id, status }));
-  return { status, body: isBatch ? { messages: body } : (body[0] ?? {}) };
+  const isDone = receipts.every(({ status }) => status === 'duplicate' || status === 'delivered');
+  return { status: isDone ? 200 : 202, body: isBatch ? { messages: receipts } : (receipts[0] ?? {}) };
 }

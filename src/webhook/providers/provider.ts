@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Message } from '../../message.ts';
+import type { MessageState } from '../../outbox/records.ts';
 import type { Channel } from '../../routing/table.ts';
 import type { VerifiedRequest } from '../verify.ts';
 
@@ -9,10 +10,16 @@ export type Parsed =
   /** It fell into a trap for robots: answered like a success, and not stored. */
   | { readonly trapped: true };
 
-/** What became of one message of a request; the id of a duplicate is that of the first one. */
+/**
+ * What became of one message of a request; the id of a duplicate is that of the first one. To a caller who prefers to
+ * wait it says the state that the message has by then.
+ */
 export interface Receipt {
   readonly id: string;
-  readonly status: 'accepted' | 'duplicate';
+  readonly status: 'accepted' | 'duplicate' | MessageState;
+  readonly reason?: string;
+  readonly message_id?: string | null;
+  readonly created_at?: string | null;
 }
 
 export interface Reply {

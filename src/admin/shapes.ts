@@ -1,0 +1,140 @@
+import { z } from 'zod';
+import { Invalid } from '../errors.ts';
+import type { HoldView } from '../outbox/lanes.ts';
+import type { AccountSurvey, MessageDetails, MessageFilter, MessageRecord } from '../outbox/records.ts';
+
+/** What the API takes and gives: snake_case, times in ISO 8601. */
+
+const words = z.string().min(1).max(1_000);
+const time = z.iso
+  .datetime({ offset: true, error: 'must be a time such as 2026-11-22T12:30:00Z' })
+  .transform((text) => Date.parse(text));
+const filterShape = z
+  .object({
+    state: z.enum(['waiting', 'delivered', 'unknown', 'dead', 'discarded']),
+    channel: words,
+    account: words,
+    auth_id: words,
+    sender: words,
+    provider_id: words,
+    reason: words,
+    since: time,
+    until: time,
+  })
+  .partial();
+
+const MAX_PAGE = 500;
+const page = z
+  .string()
+  .regex(/^\d{1,3}$/, `must be a whole number from 1 to ${MAX_PAGE}`)
+  .transform(Number)
+  .pipe(z.number().min(1).max(MAX_PAGE));
+
+export const listQuery = z.strictObject({
+  ...filterShape.shape,
+  limit: page.prefault('50'),
+  after: z
+    .string()
+    .regex(/^\d{1,15}$/, 'must be the "next" of a page before')
+    .transform(Number)
+    .optional(),
+});
+
+/** Of those that wait for a person; dead ones unless it says otherwise, since unknown ones may have arrived. */
+const asideFilter = z
+  .strictObject({ ...filterShape.shape, state: z.enum(['dead', 'unknown']).default('dead') })
+  .transform(toFilter);
+
+const why = z.string().trim().min(1, 'must say why').max(1_000);
+const MAX_RATE = 10_000;
+
+export const redriveBody = z.strictObject({
+  filter: asideFilter,
+  preview: z.boolean().default(false),
+  rate: z.number().positive().max(MAX_RATE).default(100),
+  reroute: z.boolean().default(false),
+});
+export const discardBody = z.strictObject({ filter: asideFilter, reason: why });
+export const redriveOneBody = z.strictObject({ reroute: z.boolean().default(false) }).prefault({});
+export const discardOneBody = z.strictObject({ reason: why });
+export const backupBody = z.strictObject({
+  file: z.string().regex(/^\//, 'must be an absolute path, on the machine that the bridge runs on'),
+});
+
+/** @throws {Invalid} with every problem */
+export function read<T>(schema: z.ZodType<T>, input: unknown): T {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  throw new Invalid(parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message })));
+}
+
+type Filter = z.output<typeof filterShape>;
+
+export function toFilter({ auth_id: authId, provider_id: providerId, ...filter }: Filter): MessageFilter {
+  const { state, channel, account, sender, reason, since, until } = filter;
+  return { state, channel, account, authId, sender, providerId, reason, since, until };
+}
+
+export function messageView(record: MessageRecord) {
+  return {
+    id: record.id,
+    state: record.state,
+    reason: record.reason,
+    channel: record.channel,
+    account: record.account,
+    business_id: record.businessId,
+    auth_id: record.authId,
+    sender: record.sender,
+    provider_id: record.providerId,
+    accepted_at: iso(record.acceptedAt),
+    settled_at: iso(record.settledAt),
+    attempts: record.attempts,
+    message_id: record.messageId,
+    created_at: record.createdAt,
+    route: record.route,
+    table_version: record.tableVersion,
+  };
+}
+
+/** One message with what a person needs to judge it; its text is null once it is erased. */
+export function detailsView(details: MessageDetails) {
+  return {
+    ...messageView(details),
+    detail: details.detail,
+    text: details.text ?? null,
+    attempt_log: details.attemptLog.map(({ at, outcome, status, duration, detail }) => ({
+      at: iso(at),
+      outcome,
+      status,
+      duration_ms: duration,
+      detail,
+    })),
+  };
+}
+
+export interface AccountState {
+  readonly survey: AccountSurvey;
+  readonly isKnown: boolean;
+  readonly hold: HoldView | undefined;
+}
+
+export function accountView({ survey, isKnown, hold }: AccountState) {
+  const state = !isKnown ? 'missing' : hold ? 'held' : 'active';
+  return {
+    name: survey.account,
+    state,
+    cause: hold?.cause ?? null,
+    since: iso(hold?.since),
+    next_probe_at: iso(hold?.nextProbeAt),
+    waiting: survey.waiting,
+    oldest_at: iso(survey.oldestAt),
+    stopped: survey.stopped,
+    stopped_since: iso(survey.stoppedSince),
+    dead: survey.dead,
+    unknown: survey.unknown,
+  };
+}
+
+function iso(ms: number | null | undefined): string | null {
+  return ms === null || ms === undefined ? null : new Date(ms).toISOString();
+}

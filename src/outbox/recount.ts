@@ -1,0 +1,40 @@
+import type { Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import type { Store } from './store.ts';
+
+export interface RecountOptions {
+  readonly store: Pick<Store, 'recount'>;
+  /** Told of each conversation that was counted wrong. */
+  readonly onMended: () => void;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const INTERVAL_MS = 3_600_000;
+const RETRY_MS = 60_000;
+/** Some milliseconds of work; accepts go in between. */
+const BATCH = 200;
+
+/**
+ * Counts what waits in each conversation anew, a few at a time, at start and then hourly, until `signal` aborts. The
+ * count decides who is delivered from, so a wrong one, which only a fault of ours can bring about, must not last.
+ */
+export async function keepCounted({ store, onMended, clock, log }: RecountOptions, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    let pause = INTERVAL_MS;
+    try {
+      for (let after: number | undefined = 0; after !== undefined && !signal.aborted; ) {
+        const { next, mended } = await store.recount(after, BATCH);
+        for (const conversation of mended) {
+          onMended();
+          log.error('a conversation was counted wrong and is mended', { conversation });
+        }
+        after = next;
+      }
+    } catch (error) {
+      log.error('conversations cannot be counted; trying again', { error });
+      pause = RETRY_MS;
+    }
+    await clock.sleep(pause, signal);
+  }
+}
