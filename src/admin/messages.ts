@@ -91,7 +91,8 @@ export function messages({ records, table, wake, clock, log, stopping }: Message
   async function decide(request: Request<{ id: string }>, response: Response, decision: Decision): Promise<void> {
     const { id } = request.params;
     const result = await records.decide(id, decision);
-    const { state, reason, detail, ...rest } = await found(id);
+    const details = await found(id);
+    const { state, reason, detail } = details;
     const { kind } = decision;
     switch (result) {
       case 'leased':
@@ -103,7 +104,7 @@ export function messages({ records, table, wake, clock, log, stopping }: Message
       default: {
         const fields = { id, decision: kind, result, request_id: response.locals.requestId };
         log.info('decided by an operator', kind === 'discard' ? { ...fields, reason: decision.reason } : fields);
-        response.json({ state, reason, detail, ...rest });
+        response.json(details);
       }
     }
   }

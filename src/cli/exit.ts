@@ -2,12 +2,16 @@ import { messageOf, propertyOf } from '../fault.ts';
 
 /** Exit codes of sysexits.h: what a supervisor should do with a start that failed. */
 const EXIT_FAILED = 1;
+/** EX_UNAVAILABLE: what it needs is not there. */
+const EXIT_UNAVAILABLE = 69;
 /** EX_TEMPFAIL: try again, somebody else has it right now. */
 const EXIT_IN_USE = 75;
 /** EX_CONFIG: trying again will not help. */
 const EXIT_CONFIG = 78;
 
 const CODES: Readonly<Record<string, number>> = {
+  BridgeRefused: EXIT_FAILED,
+  BridgeUnreachable: EXIT_UNAVAILABLE,
   PortInUse: EXIT_IN_USE,
   FileInUse: EXIT_IN_USE,
   ListenRefused: EXIT_CONFIG,

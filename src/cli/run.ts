@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { Environment } from '../settings.ts';
 import { exitCodeOf, explain } from './exit.ts';
+import { operate } from './operate.ts';
 
 /** Parses the command line and runs one command; those that last do so until `stopped`. */
 export async function run(
@@ -46,6 +47,8 @@ export async function run(
     .action(async () => {
       process.stdout.write((await import('./schema.ts')).routingSchema());
     });
+
+  operate(program, env);
 
   try {
     await program.parseAsync(argv);

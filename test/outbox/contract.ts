@@ -1,29 +1,42 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Claim, Store } from '../../src/outbox/store.ts';
+import type { Records } from '../../src/outbox/records.ts';
+import type { Claim, Hold, Store } from '../../src/outbox/store.ts';
 import type { ManualClock } from '../support/fixtures.ts';
-import { AGAIN, DEAD, DELIVERED, delivery, entry } from './samples.ts';
+import { AGAIN, DEAD, DELIVERED, delivery, entry, UNKNOWN } from './samples.ts';
 
-export interface Opened {
+/** A store, and the operator's side of it. */
+export interface Sides {
   readonly store: Store;
-  readonly clock: ManualClock;
-  /** The same store after its process died: leases of the dead process have no holder any more. */
-  reopen(): Promise<Store>;
+  readonly records: Records;
 }
 
-const LEASE_MS = 15_000;
-const KEEP = { leaseMs: LEASE_MS };
+export interface Opened extends Sides {
+  readonly clock: ManualClock;
+  /** The same store after its process died: leases of the dead process have no holder any more. */
+  reopen(): Promise<Sides>;
+}
+
+export const LEASE_MS = 15_000;
+export const KEEP = { leaseMs: LEASE_MS };
+
+export async function claimAll(store: Store, account = 'main', limit = 100): Promise<readonly Claim[]> {
+  return (await store.claim({ account, limit, leaseMs: LEASE_MS, busy: new Set() })).claims;
+}
+
+/** The only claim that there is. */
+export async function one(store: Store): Promise<Claim> {
+  const [claim, ...more] = await claimAll(store);
+  if (claim === undefined || more.length > 0)
+    throw new Error(`expected one claim, not ${more.length + (claim ? 1 : 0)}`);
+  return claim;
+}
+
+export function ids(claims: readonly Claim[]): string[] {
+  return claims.map((claim) => claim.message.id);
+}
+
 /** What every store must do, whatever it is made of. */
 export function storeContract(name: string, open: () => Promise<Opened>): void {
-  const claimAll = (store: Store, account = 'main', limit = 100) =>
-    store.claim({ account, limit, leaseMs: LEASE_MS, busy: new Set() }).then(({ claims }) => claims);
-  const one = async (store: Store): Promise<Claim> => {
-    const [claim, ...more] = await claimAll(store);
-    if (claim === undefined || more.length > 0)
-      throw new Error(`expected one claim, not ${more.length + (claim ? 1 : 0)}`);
-    return claim;
-  };
-  const ids = (claims: readonly Claim[]) => claims.map((claim) => claim.message.id);
-
   describe(`${name}: accept`, () => {
     test('answers with the id, and the message can be claimed', async () => {
       const { store, clock } = await open();
@@ -254,7 +267,7 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
       const { store, clock, reopen } = await open();
       await store.accept([entry('m1', 'a'), entry('m2', 'a'), entry('m3', 'b', { providerId: 'p' })]);
       await store.claim({ account: 'main', limit: 1, leaseMs: LEASE_MS, busy: new Set() });
-      const after = await reopen();
+      const { store: after } = await reopen();
       clock.advance(LEASE_MS);
       const claims = await claimAll(after);
       expect(claims.map(({ message: { id }, isInDoubt }) => [id, isInDoubt]).sort()).toEqual([
@@ -309,6 +322,73 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
       await deliverAll(store);
       const prune = () => store.prune({ contentMs: 0, rowsMs: 0, limit: 2 });
       expect([await prune(), await prune()]).toEqual([false, true]);
+    });
+  });
+
+  describe(`${name}: holds`, () => {
+    const HOLD: Hold = { account: 'main', cause: 'unauthorized', fingerprint: 'f1', since: 1_000 };
+
+    test('are none at first', async () => {
+      const { store } = await open();
+      expect(await store.holds()).toEqual([]);
+    });
+
+    test('are in force until they are released, each account and cause by itself', async () => {
+      const { store } = await open();
+      const paused: Hold = { ...HOLD, cause: 'operator', fingerprint: '' };
+      const other: Hold = { ...HOLD, account: 'other' };
+      for (const hold of [HOLD, paused, other]) await store.hold(hold);
+      expect(await store.holds()).toHaveLength(3);
+      expect(await store.holds()).toEqual(expect.arrayContaining([HOLD, paused, other]));
+      await store.release('main', 'unauthorized');
+      expect(await store.holds()).toHaveLength(2);
+      expect(await store.holds()).toEqual(expect.arrayContaining([paused, other]));
+    });
+
+    test('begin when they began, however often that is said', async () => {
+      const { store } = await open();
+      await store.hold(HOLD);
+      await store.hold({ ...HOLD, since: 2_000 });
+      expect(await store.holds()).toEqual([HOLD]);
+    });
+
+    test('begin anew with other credentials', async () => {
+      const { store } = await open();
+      await store.hold(HOLD);
+      const anew = { ...HOLD, fingerprint: 'f2', since: 2_000 };
+      await store.hold(anew);
+      expect(await store.holds()).toEqual([anew]);
+    });
+
+    test('that are not there can be released', async () => {
+      const { store } = await open();
+      await store.release('main', 'operator');
+      expect(await store.holds()).toEqual([]);
+    });
+
+    test('outlive the process', async () => {
+      const { store, reopen } = await open();
+      await store.hold(HOLD);
+      expect(await (await reopen()).store.holds()).toEqual([HOLD]);
+    });
+  });
+
+  describe(`${name}: recount`, () => {
+    test('of a store that is well mends nothing, and comes to an end', async () => {
+      const { store } = await open();
+      await store.accept(['a', 'a', 'b', 'c', 'd'].map((authId, index) => entry(`m${index}`, authId)));
+      const [first, second] = await claimAll(store, 'main', 2);
+      if (!first || !second) throw new Error('no claims');
+      await store.settle(first, UNKNOWN, undefined);
+      await store.settle(second, UNKNOWN, undefined);
+      let after: number | undefined = 0;
+      for (let part = 0; part < 10 && after !== undefined; part += 1) {
+        const { next, mended }: Awaited<ReturnType<Store['recount']>> = await store.recount(after, 2);
+        expect(mended).toEqual([]);
+        after = next;
+      }
+      expect(after).toBeUndefined();
+      expect(ids(await claimAll(store)).sort()).toEqual(['m3', 'm4']);
     });
   });
 

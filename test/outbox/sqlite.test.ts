@@ -5,7 +5,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from '@jest/globals';
 import { SqliteStore } from '../../src/outbox/sqlite.ts';
 import { ManualClock, memoryLog, onTestEnd, temporaryFolder } from '../support/fixtures.ts';
-import { storeContract } from './contract.ts';
+import { type Opened, storeContract } from './contract.ts';
+import { recordsContract } from './records-contract.ts';
 import { DEAD, DELIVERED, delivery, message, entry as sample } from './samples.ts';
 
 let ids = 0;
@@ -36,15 +37,20 @@ const entry = (id: string, text = 't') => ({
   placement: { route: 'routes[0]', delivery: delivery('a', { text }) },
 });
 
-storeContract('sqlite', async () => {
-  const { store, clock, path } = await open();
+/** A store, and the operator's side of it. */
+async function openBoth(): Promise<Opened> {
+  const { store, clock, path } = await open(undefined, undefined, { maxBacklog: 10_000 });
   const reopen = async () => {
     // A file that is closed without settling is what a killed process leaves behind.
     await store.close();
-    return (await open(path, clock)).store;
+    const { store: after } = await open(path, clock);
+    return { store: after, records: after.records };
   };
-  return { store, clock, reopen };
-});
+  return { store, records: store.records, clock, reopen };
+}
+
+storeContract('sqlite', openBoth);
+recordsContract('sqlite', openBoth);
 
 describe('the database file', () => {
   test('is made with its folder, for its owner alone, ready for a queue', async () => {

@@ -1,0 +1,91 @@
+import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
+import fetch, { type Response } from 'node-fetch';
+import { messageOf, propertyOf } from '../fault.ts';
+import { type Environment, readAdminSettings } from '../settings.ts';
+
+/** No bridge answers where one should. */
+export class BridgeUnreachable extends Error {
+  override readonly name = 'BridgeUnreachable';
+}
+
+/** The bridge said no, and why. */
+export class BridgeRefused extends Error {
+  override readonly name = 'BridgeRefused';
+}
+
+/** Asks the running bridge, as the environment says where it is. */
+export class Admin {
+  readonly #url: string;
+  readonly #token: string | undefined;
+
+  /** @throws {SettingsRefused} */
+  constructor(env: Environment) {
+    const { adminHost, adminPort, adminToken } = readAdminSettings(env);
+    // What listens on every address is reached on this machine's own.
+    const host = ['0.0.0.0', '::', '[::]'].includes(adminHost) ? '127.0.0.1' : adminHost;
+    this.#url = `http://${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${adminPort}`;
+    this.#token = adminToken;
+  }
+
+  /** @throws {BridgeUnreachable | BridgeRefused} */
+  async get(path: string): Promise<unknown> {
+    return (await this.#call('GET', path, 'application/json')).json();
+  }
+
+  /** @throws {BridgeUnreachable | BridgeRefused} */
+  async post(path: string, body: object = {}): Promise<unknown> {
+    return (await this.#call('POST', path, 'application/json', body)).json();
+  }
+
+  /** Long work, step by step. @throws {BridgeUnreachable | BridgeRefused} also when it is broken off */
+  async *steps(path: string, body: object): AsyncGenerator<unknown> {
+    const response = await this.#call('POST', path, 'application/x-ndjson', body);
+    let isDone = false;
+    try {
+      for await (const line of createInterface({ input: Readable.from(response.body ?? []) })) {
+        const step: unknown = JSON.parse(line);
+        isDone = typeof step === 'object' && step !== null && 'done' in step;
+        yield step;
+      }
+    } catch (error) {
+      throw this.#unreachable(error);
+    }
+    if (!isDone) throw this.#unreachable('the answer broke off; run it again, what is done is not done twice');
+  }
+
+  async #call(method: string, path: string, accept: string, body?: object): Promise<Response> {
+    const headers = {
+      Accept: accept,
+      ...(body && { 'Content-Type': 'application/json' }),
+      ...(this.#token && { Authorization: `Bearer ${this.#token}` }),
+    };
+    let response: Response;
+    try {
+      response = await fetch(this.#url + path, { method, headers, ...(body && { body: JSON.stringify(body) }) });
+    } catch (error) {
+      throw this.#unreachable(error);
+    }
+    if (response.ok) return response;
+    const text = await response.text();
+    throw new BridgeRefused(
+      `${detailOf(text) ?? `HTTP ${response.status}`}${response.status === 401 ? ' (ADMIN_TOKEN)' : ''}`,
+    );
+  }
+
+  #unreachable(cause: unknown): BridgeUnreachable {
+    const fault = propertyOf(cause, 'code') ?? messageOf(cause);
+    const advice = 'is it running? ADMIN_HOST and ADMIN_PORT say where';
+    return new BridgeUnreachable(`no bridge answers on ${this.#url} (${fault}); ${advice}.`, { cause });
+  }
+}
+
+function detailOf(text: string): string | undefined {
+  try {
+    const problem: unknown = JSON.parse(text);
+    const isProblem = typeof problem === 'object' && problem !== null && 'detail' in problem;
+    return isProblem ? String(problem.detail) : undefined;
+  } catch {
+    return undefined;
+  }
+}
