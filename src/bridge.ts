@@ -110,6 +110,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     records,
     lanes,
     table: () => table,
+    isKnown: (account) => table.accounts.has(account),
     wake: () => dispatcher.wakeAll(),
   });
 

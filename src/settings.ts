@@ -52,12 +52,15 @@ export const DEFAULTS = {
   LOG_FORMAT: 'auto',
 } as const;
 
+/** Without the brackets in which a URL puts an IPv6 address. */
+const host = given('a host name or address').transform((name) => name.replace(/^\[(.*)\]$/, '$1'));
+
 /** A token that can be guessed is none. */
 const SHORTEST_TOKEN = 16;
 
 /** Where operators reach a running bridge; also read by the commands that talk to it. */
 const admin = {
-  ADMIN_HOST: given('a host name or address'),
+  ADMIN_HOST: host,
   ADMIN_PORT: port,
   ADMIN_TOKEN: z
     .string()
@@ -70,7 +73,7 @@ const admin = {
 
 const schema = z
   .object({
-    HOST: given('a host name or address'),
+    HOST: host,
     PORT: port,
     ...admin,
     ROUTING_FILE: given('the path of a routing file'),
@@ -108,11 +111,13 @@ const schema = z
   .refine(({ ADMIN_HOST, ADMIN_TOKEN }) => isLoopback(ADMIN_HOST) || ADMIN_TOKEN !== undefined, {
     path: ['ADMIN_TOKEN'],
     error: `is needed where ADMIN_HOST is not loopback: at least ${SHORTEST_TOKEN} characters, without blanks`,
+    // Also beside other faults, but not where it is unknown what ADMIN_HOST is.
+    when: ({ issues }) => issues.every(({ path }) => path?.[0] !== 'ADMIN_HOST'),
   });
 
 /** Reached from this machine alone. */
 export function isLoopback(host: string): boolean {
-  return /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i.test(host);
+  return /^(localhost|127(\.\d{1,3}){3}|::1)$/i.test(host);
 }
 
 /** One or more proxies in front; `0` and `true` would be a client's word for its own address. */

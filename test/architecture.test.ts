@@ -6,7 +6,7 @@ import { ROOT } from './support/process.ts';
 const SRC = join(ROOT, 'src');
 
 /** What imports nothing of ours, and may be imported by everybody. */
-const LEAVES = ['message', 'errors', 'clock', 'fault', 'sender', 'settings'];
+const LEAVES = ['message', 'errors', 'clock', 'fault', 'metrics', 'sender', 'settings'];
 
 /** Room → rooms that it may import; `type x` where only types may come from there. Imports go one way. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
@@ -14,6 +14,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   json: ['type message'],
   log: ['type settings'],
   listen: ['fault'],
+  middleware: ['errors', 'fault', 'type log'],
   routing: ['type message', 'sender', 'fault'],
   webhook: [
     'type message',
@@ -23,13 +24,15 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'fault',
     'type clock',
     'type log',
+    'type metrics',
     'type routing',
     'type outbox',
   ],
   outbox: ['message', 'fault', 'type clock', 'type log'],
   haptik: ['type message', 'json', 'listen', 'fault', 'type clock'],
-  app: ['errors', 'fault', 'type log', 'webhook'],
-  bridge: ['clock', 'listen', 'log', 'type settings', 'routing', 'outbox', 'haptik', 'app'],
+  admin: ['errors', 'fault', 'middleware', 'type clock', 'type log', 'type metrics', 'type outbox'],
+  app: ['errors', 'middleware', 'type metrics', 'webhook'],
+  bridge: ['clock', 'listen', 'log', 'metrics', 'type settings', 'routing', 'outbox', 'haptik', 'admin', 'app'],
   cli: ['fault', 'settings', 'bridge', 'type routing', 'routing', 'haptik'],
 };
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { parse } from 'yaml';
+import { Metrics } from '../src/metrics.ts';
 import { parseRouting } from '../src/routing/load.ts';
 import { DEFAULTS } from '../src/settings.ts';
 import { CHAT, startTestBridge } from './support/bridge.ts';
@@ -27,7 +28,7 @@ describe('the README', () => {
       const values = [...defaults.matchAll(/`([^`]+)`/g)].map(([, value]) => value);
       return [...names.matchAll(/`([^`]+)`/g)].map(([, name], index) => [name, values[index]]);
     });
-    expect(Object.fromEntries(rows)).toEqual(DEFAULTS);
+    expect(Object.fromEntries(rows)).toEqual({ ...DEFAULTS, ADMIN_TOKEN: undefined });
   });
 
   test('shows a routing file that is complete and right', () => {
@@ -38,22 +39,29 @@ describe('the README', () => {
   test('names every command of the program, and no other', async () => {
     const program = runCli(['--help'], { cwd: await temporaryFolder() });
     expect(await program.ended()).toBe(0);
-    const offered = [...program.output().matchAll(/^ {2}(\w+)(?: \[| {2,})/gm)].map(([, name]) => name);
-    const documented = [...readme.matchAll(/^\| `haptik-bridge (\w+)/gm)].map(([, name]) => name);
-    expect(documented.sort()).toEqual(offered.filter((name) => name !== 'help').sort());
+    const offered = [...program.output().matchAll(/^ {2}(\w+)(?: [[<]| {2,})/gm)].map(([, name = '']) => name);
+    const documented = [...readme.matchAll(/^\| `haptik-bridge (\w+)/gm)].map(([, name = '']) => name);
+    expect([...new Set(documented)].sort()).toEqual(offered.filter((name) => name !== 'help').sort());
   });
 
   test('names npm scripts that there are', () => {
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
-    const named = [...readme.matchAll(/npm (?:run )?(start|test|demo|dev|format|jest|bench)\b/g)].map(
+    const named = [...readme.matchAll(/npm (?:run )?(start|test|demo|dev|format|jest|bench|chaos)\b/g)].map(
       ([, name = '']) => name,
     );
     expect(named.length).toBeGreaterThan(5);
     for (const name of named) expect(Object.keys(scripts)).toContain(name);
   });
 
+  test('and what it refers to for operators lists every metric, and no other', async () => {
+    const { text } = await new Metrics().render([], 0, 0);
+    const told = [...text.matchAll(/^# HELP (haptik_bridge_\w+)/gm)].map(([, name]) => name);
+    const listed = [...read('docs/operating.md').matchAll(/^\| `(haptik_bridge_\w+)/gm)].map(([, name]) => name);
+    expect(listed.sort()).toEqual(told.sort());
+  });
+
   test('links to files that there are', () => {
-    for (const name of ['README.md', 'docs/design.md']) {
+    for (const name of ['README.md', 'docs/design.md', 'docs/operating.md']) {
       for (const [, target = ''] of read(name).matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
         expect(() => readFileSync(join(ROOT, name, '..', target))).not.toThrow();
       }
@@ -144,6 +152,75 @@ describe('openapi.yaml', () => {
       await fetch(`${bridge.url}/webhooks/chat`, { method: 'post', headers: json, body: good });
     }
     await conforms(await send(), path, method, status);
+  });
+
+  /** What the operator's tests need: a dead letter, a delivered message, and their ids in place of {dead}, {delivered}. */
+  test.each<[string, string, number, object | undefined]>([
+    ['get', '/api/messages', 200, undefined],
+    ['get', '/api/messages?state=what', 422, undefined],
+    ['get', '/api/messages/{dead}', 200, undefined],
+    ['get', '/api/messages/nope', 404, undefined],
+    ['post', '/api/messages/{dead}/redrive', 200, {}],
+    ['post', '/api/messages/{delivered}/redrive', 409, {}],
+    ['post', '/api/messages/{dead}/confirm', 200, {}],
+    ['post', '/api/messages/{dead}/discard', 200, { reason: 'spam' }],
+    ['post', '/api/messages/{dead}/discard', 422, {}],
+    ['post', '/api/redrive', 200, { filter: {}, preview: true }],
+    ['post', '/api/redrive', 200, { filter: {} }],
+    ['post', '/api/redrive', 422, {}],
+    ['post', '/api/redrive', 415, undefined],
+    ['post', '/api/discard', 200, { filter: { state: 'dead' }, reason: 'spam' }],
+    ['get', '/api/accounts', 200, undefined],
+    ['post', '/api/accounts/main/pause', 200, {}],
+    ['post', '/api/accounts/main/resume', 200, {}],
+    ['post', '/api/accounts/nope/resume', 404, {}],
+    ['post', '/api/backup', 422, { file: 'relative.db' }],
+    ['post', '/api/backup', 201, { file: '{folder}/copy.db' }],
+    ['get', '/metrics', 200, undefined],
+  ])('%s %s → %i is answered as documented', async (method, path, status, body) => {
+    const { bridge, simulator } = await startTestBridge({ routing });
+    const send = async (text: string) => {
+      const request = {
+        method: 'post',
+        headers: { ...json, prefer: 'wait=5' },
+        body: JSON.stringify({ sender: 'u', text }),
+      };
+      const answer = (await (await fetch(`${bridge.url}/webhooks/chat`, request)).json()) as { id: string };
+      return answer.id;
+    };
+    const delivered = await send('one');
+    simulator.addFault({ count: 1, status: 400, body: { error_message: 'no' } });
+    const filled = (text: string) =>
+      text.replace('{dead}', dead).replace('{delivered}', delivered).replace('{folder}', folder);
+    const dead = await send('two');
+    const folder = await temporaryFolder();
+    const answer = await fetch(bridge.adminUrl + filled(path), {
+      method,
+      ...(body !== undefined && { headers: json, body: filled(JSON.stringify(body)) }),
+    });
+    const template = path
+      .replace(/\?.*/, '')
+      .replace(/(messages)\/[^/]+/, '$1/{id}')
+      .replace(/(accounts)\/[^/]+/, '$1/{name}');
+    await conforms(answer, template, method, status);
+  });
+
+  test('documents every path of the admin API', () => {
+    const documented = Object.keys(document.paths).filter((path) => path.startsWith('/api') || path === '/metrics');
+    expect(documented.sort()).toEqual([
+      '/api/accounts',
+      '/api/accounts/{name}/pause',
+      '/api/accounts/{name}/resume',
+      '/api/backup',
+      '/api/discard',
+      '/api/messages',
+      '/api/messages/{id}',
+      '/api/messages/{id}/confirm',
+      '/api/messages/{id}/discard',
+      '/api/messages/{id}/redrive',
+      '/api/redrive',
+      '/metrics',
+    ]);
   });
 
   test('post → 429 and 503 are answered as documented', async () => {

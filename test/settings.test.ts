@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { DEFAULTS, readSettings, type Settings } from '../src/settings.ts';
+import { DEFAULTS, readAdminSettings, readSettings, type Settings } from '../src/settings.ts';
 
 /** The lines of the refusal; none when the settings are accepted. */
 function faultsOf(env: Readonly<Record<string, string | undefined>>): readonly string[] {
@@ -16,6 +16,9 @@ test('without any environment every setting has its default', () => {
   expect(readSettings({})).toMatchObject({
     host: '0.0.0.0',
     port: 8080,
+    adminHost: '127.0.0.1',
+    adminPort: 9090,
+    adminToken: undefined,
     routingFile: 'routing.yaml',
     databaseFile: 'data/bridge.db',
     trustProxy: 'loopback',
@@ -43,6 +46,11 @@ test.each<[name: string, value: string, setting: keyof Settings, read: unknown]>
   ['HOST', 'localhost', 'host', 'localhost'],
   ['PORT', '0', 'port', 0],
   ['PORT', '65535', 'port', 65_535],
+  ['ADMIN_HOST', 'localhost', 'adminHost', 'localhost'],
+  ['ADMIN_PORT', '0', 'adminPort', 0],
+  ['ADMIN_PORT', '65535', 'adminPort', 65_535],
+  ['ADMIN_TOKEN', '16-characters-ok', 'adminToken', '16-characters-ok'],
+  ['ADMIN_TOKEN', '!"#$%&\'()*+,-./:;<=>?@[]^_`{|}~', 'adminToken', '!"#$%&\'()*+,-./:;<=>?@[]^_`{|}~'],
   ['ROUTING_FILE', '/etc/bridge/my routing.yaml', 'routingFile', '/etc/bridge/my routing.yaml'],
   ['DATABASE_URL', 'sqlite:bridge.db', 'databaseFile', 'bridge.db'],
   ['DATABASE_URL', 'sqlite:/var/lib/bridge.db', 'databaseFile', '/var/lib/bridge.db'],
@@ -98,6 +106,7 @@ const NO_NUMBERS = [
 
 test.each<[name: string, min: number, max: number]>([
   ['PORT', 0, 65_535],
+  ['ADMIN_PORT', 0, 65_535],
   ['BODY_LIMIT_BYTES', 1, 67_108_864],
   ['DELIVERY_CONCURRENCY', 1, 10_000],
   ['DELIVERY_TIMEOUT_MS', 1, 600_000],
@@ -154,11 +163,14 @@ test.each<[name: string, value: string, accepted: string]>([
   expect(faultsOf({ [name]: value })).toEqual([`${name}: "${value}" is not understood; ${accepted}`]);
 });
 
-test.each(Object.keys(DEFAULTS))('%s that is set to nothing is refused, not taken for its default', (name) => {
-  expect(faultsOf({ [name]: '' })).toEqual([
-    expect.stringMatching(new RegExp(`^${name}: it is set to nothing; accepted (is|are) .+`)),
-  ]);
-});
+test.each([...Object.keys(DEFAULTS), 'ADMIN_TOKEN'])(
+  '%s that is set to nothing is refused, not taken for its default',
+  (name) => {
+    expect(faultsOf({ [name]: '' })).toEqual([
+      expect.stringMatching(new RegExp(`^${name}: it is set to nothing; accepted (is|are) .+`)),
+    ]);
+  },
+);
 
 test.each(['bridge.db', 'sqlite:', 'SQLITE:bridge.db', ' sqlite:bridge.db', 'mysql://me:hunter2secret@db/bridge'])(
   'DATABASE_URL may not be "%s", and its value is not repeated',
@@ -206,3 +218,55 @@ test.each(['sqlite::memory:', 'sqlite:file:x?mode=memory', 'sqlite:', 'sqlite: '
     );
   },
 );
+
+test.each(['localhost', 'LOCALHOST', 'LocalHost', '127.0.0.1', '127.9.8.7', '::1'])(
+  'ADMIN_HOST may be "%s" without ADMIN_TOKEN: only this machine reaches it',
+  (host) => {
+    expect(readSettings({ ADMIN_HOST: host })).toMatchObject({ adminHost: host, adminToken: undefined });
+  },
+);
+
+const NEEDED = 'ADMIN_TOKEN: is needed where ADMIN_HOST is not loopback: at least 16 characters, without blanks';
+
+test.each([
+  '0.0.0.0',
+  '::',
+  '10.0.0.1',
+  '192.168.127.0',
+  '128.0.0.1',
+  '1127.0.0.1',
+  '127.0.0.1.example',
+  'localhost.example',
+  'my-localhost',
+  '::ffff:10.0.0.1',
+  'fe80::1',
+])('ADMIN_HOST may be "%s" with ADMIN_TOKEN only', (host) => {
+  expect(faultsOf({ ADMIN_HOST: host })).toEqual([NEEDED]);
+  expect(faultsOf({ ADMIN_HOST: host, ADMIN_TOKEN: 'sixteen-at-least' })).toEqual([]);
+});
+
+test.each(['hunter2', 'hunter2-isshort', 'hunter2 with blanks in it', ' hunter2-hunter2-2', 'hunter2-hünter2-hunter2'])(
+  'ADMIN_TOKEN may not be "%s", on loopback neither, and its value is not repeated',
+  (token) => {
+    for (const env of [{}, { ADMIN_HOST: '0.0.0.0' }]) {
+      expect(faultsOf({ ...env, ADMIN_TOKEN: token })).toEqual([
+        'ADMIN_TOKEN: its value is not understood; accepted are at least 16 characters, without blanks',
+      ]);
+    }
+  },
+);
+
+test('a missing ADMIN_TOKEN is told beside whatever else is wrong', () => {
+  const faults = faultsOf({ ADMIN_HOST: '0.0.0.0', PORT: 'x', LOG_LEVEL: 'loud', TRUST_PROXY: 'yes' });
+  expect(faults.map((line) => line.split(':')[0])).toEqual(['PORT', 'TRUST_PROXY', 'LOG_LEVEL', 'ADMIN_TOKEN']);
+});
+
+test('commands that ask a bridge read where it is, and leave all else alone', () => {
+  expect(readAdminSettings({})).toEqual({ adminHost: '127.0.0.1', adminPort: 9090, adminToken: undefined });
+  const env = { ADMIN_HOST: '10.0.0.1', ADMIN_PORT: '1', ADMIN_TOKEN: 'sixteen-at-least', PORT: 'x', LOG_LEVEL: '' };
+  expect(readAdminSettings(env)).toEqual({ adminHost: '10.0.0.1', adminPort: 1, adminToken: 'sixteen-at-least' });
+  expect(readAdminSettings({ ADMIN_HOST: '10.0.0.1' })).toMatchObject({ adminToken: undefined });
+  expect(() => readAdminSettings({ ADMIN_PORT: '65536', ADMIN_TOKEN: '' })).toThrow(
+    /^ADMIN_PORT: "65536" is not understood; .*\nADMIN_TOKEN: it is set to nothing; [^\n]*$/,
+  );
+});

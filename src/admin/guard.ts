@@ -38,9 +38,10 @@ export const readJson: RequestHandler[] = [
     const isEmpty = request.headers['transfer-encoding'] === undefined && !Number(request.headers['content-length']);
     if (!isEmpty && !isJson(request.headers['content-type']))
       throw new UnsupportedContent('Send it as application/json.');
+    if (request.headers['content-encoding'] !== undefined) throw new UnsupportedContent('Send the body uncompressed.');
     next();
   },
-  express.json({ limit: BODY_LIMIT }),
+  express.json({ limit: BODY_LIMIT, inflate: false }),
 ];
 
 function isJson(type: string | undefined): boolean {

@@ -1,6 +1,6 @@
 import { type Request, type Response, Router } from 'express';
 import type { Clock } from '../clock.ts';
-import { Conflict, NotFound } from '../errors.ts';
+import { Conflict, NotFound, Unavailable } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Decision, Records, Routing } from '../outbox/records.ts';
 import { discardAll, preview, redriveAll } from '../outbox/redrive.ts';
@@ -20,6 +20,8 @@ export interface MessagesOptions {
   readonly records: Records;
   /** The routing table in force. */
   readonly table: () => Routing['table'];
+  /** Whether the routing table in force has the account. */
+  readonly isKnown: (account: string) => boolean;
   /** Messages wait again. */
   readonly wake: () => void;
   readonly clock: Clock;
@@ -31,7 +33,7 @@ export interface MessagesOptions {
 const NDJSON = 'application/x-ndjson';
 
 /** Messages, and what a person decides about those that wait for one. */
-export function messages({ records, table, wake, clock, log, stopping }: MessagesOptions): Router {
+export function messages({ records, table, isKnown, wake, clock, log, stopping }: MessagesOptions): Router {
   const router = Router();
 
   router.get('/messages', async (request, response) => {
@@ -63,24 +65,46 @@ export function messages({ records, table, wake, clock, log, stopping }: Message
 
   router.post('/redrive', async (request, response) => {
     const { filter, rate, reroute, preview: isPreview } = read(redriveBody, request.body);
+    if (filter.state === 'waiting') movable(filter.account, reroute);
     const signal = AbortSignal.any([closing(response), stopping]);
     if (isPreview) {
       const { samples, ...counts } = await preview(records, filter, signal);
+      refuseHalves(response);
       return void response.json({ ...counts, samples: samples.map(messageView) });
     }
     const routing: Routing = { table: table(), reroute };
     const work = redriveAll(records, filter, { routing, rate, clock, signal });
-    const done = await report(request, response, work, { redriven: 0, conversations: 0, unplaced: 0 }, wake);
+    const done = await report(
+      request,
+      response,
+      work,
+      { redriven: 0, conversations: 0, unplaced: 0 },
+      { signal, wake },
+    );
     log.info('redriven by an operator', { ...done, filter, reroute, request_id: response.locals.requestId });
+    refuseHalves(response);
   });
 
   router.post('/discard', async (request, response) => {
     const { filter, reason } = read(discardBody, request.body);
     const signal = AbortSignal.any([closing(response), stopping]);
     const work = discardAll(records, filter, reason, signal);
-    const done = await report(request, response, work, { discarded: 0 }, wake);
+    const done = await report(request, response, work, { discarded: 0 }, { signal, wake });
     log.info('discarded by an operator', { ...done, filter, reason, request_id: response.locals.requestId });
+    refuseHalves(response);
   });
+
+  /** Work that our end has broken off must not look done. */
+  function refuseHalves(response: Response): void {
+    if (!stopping.aborted || response.headersSent) return;
+    throw new Unavailable('The bridge is stopping; ask again, what is done is not done twice.');
+  }
+
+  /** What waits for an account that is there is on its way: only what waits for none can be sent elsewhere. */
+  function movable(account: string | undefined, reroute: boolean): void {
+    if (account !== undefined && reroute && !isKnown(account)) return;
+    throw new Conflict('Of what waits, only messages of an account that the routing file lacks go back, with reroute.');
+  }
 
   async function found(id: string) {
     const details = await records.get(id);
@@ -113,26 +137,26 @@ export function messages({ records, table, wake, clock, log, stopping }: Message
 }
 
 /**
- * Answers with what the work came to; who asks for lines is told of each step, so that they see it go on. Who hangs up
- * ends it, and may ask again: what is done is not done twice.
+ * Answers with what the work came to; who asks for lines is told of each step, so that they see it go on, and by the last
+ * one that it is done. Who hangs up ends it, and may ask again: what is done is not done twice.
  */
 async function report<T extends object>(
   request: Request,
   response: Response,
   work: AsyncIterable<T>,
   none: T,
-  onStep: () => void,
+  { signal, wake }: { readonly signal: AbortSignal } & Pick<MessagesOptions, 'wake'>,
 ): Promise<T> {
   const isStream = request.accepts(['json', NDJSON]) === NDJSON;
   if (isStream) response.type(NDJSON);
   let last = none;
   for await (const progress of work) {
     last = progress;
-    onStep();
+    wake();
     if (isStream) response.write(`${JSON.stringify(progress)}\n`);
   }
-  if (isStream) response.end(`${JSON.stringify({ ...last, done: true })}\n`);
-  else response.json(last);
+  if (isStream) response.end(signal.aborted ? '' : `${JSON.stringify({ ...last, done: true })}\n`);
+  else if (!signal.aborted) response.json(last);
   return last;
 }
 
@@ -143,7 +167,11 @@ function closing(response: Response): AbortSignal {
   return closed.signal;
 }
 
-function query(request: Request): Record<string, string> {
+/** A name given twice comes as a list, which no filter takes: the last of the two alone would be answered as if it were both. */
+function query(request: Request): Record<string, string | readonly string[]> {
   const start = request.url.indexOf('?');
-  return Object.fromEntries(new URLSearchParams(start < 0 ? '' : request.url.slice(start)));
+  const given = new URLSearchParams(start < 0 ? '' : request.url.slice(start));
+  return Object.fromEntries(
+    [...given].map(([name, value]) => [name, given.getAll(name).length > 1 ? given.getAll(name) : value]),
+  );
 }

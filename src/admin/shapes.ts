@@ -1,7 +1,13 @@
 import { z } from 'zod';
 import { Invalid } from '../errors.ts';
 import type { HoldView } from '../outbox/lanes.ts';
-import type { AccountSurvey, MessageDetails, MessageFilter, MessageRecord } from '../outbox/records.ts';
+import {
+  type AccountSurvey,
+  MESSAGE_STATES,
+  type MessageDetails,
+  type MessageFilter,
+  type MessageRecord,
+} from '../outbox/records.ts';
 
 /** What the API takes and gives: snake_case, times in ISO 8601. */
 
@@ -9,9 +15,11 @@ const words = z.string().min(1).max(1_000);
 const time = z.iso
   .datetime({ offset: true, error: 'must be a time such as 2026-11-22T12:30:00Z' })
   .transform((text) => Date.parse(text));
+const oneOf = <const T extends readonly string[]>(values: T) =>
+  z.enum(values, { error: `must be one of ${values.join(', ')}` });
 const filterShape = z
   .object({
-    state: z.enum(['waiting', 'delivered', 'unknown', 'dead', 'discarded']),
+    state: oneOf(MESSAGE_STATES),
     channel: words,
     account: words,
     auth_id: words,
@@ -42,16 +50,24 @@ export const listQuery = z.strictObject({
 
 /** Of those that wait for a person; dead ones unless it says otherwise, since unknown ones may have arrived. */
 const asideFilter = z
-  .strictObject({ ...filterShape.shape, state: z.enum(['dead', 'unknown']).default('dead') })
+  .strictObject({ ...filterShape.shape, state: oneOf(['dead', 'unknown']).default('dead') })
+  .transform(toFilter);
+/** What waits may be moved too, from an account that is no longer there. */
+const redriveFilter = z
+  .strictObject({ ...filterShape.shape, state: oneOf(['dead', 'unknown', 'waiting']).default('dead') })
   .transform(toFilter);
 
 const why = z.string().trim().min(1, 'must say why').max(1_000);
 const MAX_RATE = 10_000;
 
 export const redriveBody = z.strictObject({
-  filter: asideFilter,
+  filter: redriveFilter,
   preview: z.boolean().default(false),
-  rate: z.number().positive().max(MAX_RATE).default(100),
+  rate: z
+    .number()
+    .positive(`must be above 0, and at most ${MAX_RATE}`)
+    .max(MAX_RATE, `must be above 0, and at most ${MAX_RATE}`)
+    .default(100),
   reroute: z.boolean().default(false),
 });
 export const discardBody = z.strictObject({ filter: asideFilter, reason: why });
@@ -65,7 +81,13 @@ export const backupBody = z.strictObject({
 export function read<T>(schema: z.ZodType<T>, input: unknown): T {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
-  throw new Invalid(parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message })));
+  throw new Invalid(
+    parsed.error.issues.flatMap((issue) => {
+      const { path, message } = issue;
+      if (issue.code !== 'unrecognized_keys') return { path: path.join('.'), message };
+      return issue.keys.map((key) => ({ path: [...path, key].join('.'), message: 'is not known here' }));
+    }),
+  );
 }
 
 type Filter = z.output<typeof filterShape>;

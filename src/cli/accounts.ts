@@ -3,17 +3,26 @@ import type { Environment } from '../settings.ts';
 import { Admin } from './admin.ts';
 import { columns, json } from './print.ts';
 
+interface Options {
+  readonly json?: boolean;
+}
+
 const account = z.looseObject({ name: z.string(), state: z.string() });
-const list = z.object({ items: z.array(account) });
+const list = z.looseObject({ items: z.array(account) });
 
 /** Shows the accounts. @throws {BridgeUnreachable | BridgeRefused} */
-export async function listAccounts(options: { readonly json?: boolean }, env: Environment): Promise<void> {
-  const { items } = list.parse(await new Admin(env).get('/api/accounts'));
-  console.log(options.json ? json({ items }) : columns(items));
+export async function listAccounts(options: Options, env: Environment): Promise<void> {
+  const answer = list.parse(await new Admin(env).get('/api/accounts'));
+  console.log(options.json ? json(answer) : columns(answer.items));
 }
 
 /** Pauses or resumes one. @throws {BridgeUnreachable | BridgeRefused} */
-export async function changeAccount(action: 'pause' | 'resume', name: string, env: Environment): Promise<void> {
-  const answer = await new Admin(env).post(`/api/accounts/${encodeURIComponent(name)}/${action}`);
-  console.log(columns([account.parse(answer)]));
+export async function changeAccount(
+  action: 'pause' | 'resume',
+  name: string,
+  options: Options,
+  env: Environment,
+): Promise<void> {
+  const answer = account.parse(await new Admin(env).post(`/api/accounts/${encodeURIComponent(name)}/${action}`));
+  console.log(options.json ? json(answer) : columns([answer]));
 }

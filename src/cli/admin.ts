@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import fetch, { type Response } from 'node-fetch';
 import { messageOf, propertyOf } from '../fault.ts';
 import { type Environment, readAdminSettings } from '../settings.ts';
+import { printable } from './print.ts';
 
 /** No bridge answers where one should. */
 export class BridgeUnreachable extends Error {
@@ -30,12 +31,12 @@ export class Admin {
 
   /** @throws {BridgeUnreachable | BridgeRefused} */
   async get(path: string): Promise<unknown> {
-    return (await this.#call('GET', path, 'application/json')).json();
+    return this.#read(await this.#call('GET', path, 'application/json'));
   }
 
   /** @throws {BridgeUnreachable | BridgeRefused} */
   async post(path: string, body: object = {}): Promise<unknown> {
-    return (await this.#call('POST', path, 'application/json', body)).json();
+    return this.#read(await this.#call('POST', path, 'application/json', body));
   }
 
   /** Long work, step by step. @throws {BridgeUnreachable | BridgeRefused} also when it is broken off */
@@ -49,9 +50,17 @@ export class Admin {
         yield step;
       }
     } catch (error) {
+      throw this.#brokenOff(error);
+    }
+    if (!isDone) throw this.#brokenOff('it has no end');
+  }
+
+  async #read(response: Response): Promise<unknown> {
+    try {
+      return await response.json();
+    } catch (error) {
       throw this.#unreachable(error);
     }
-    if (!isDone) throw this.#unreachable('the answer broke off; run it again, what is done is not done twice');
   }
 
   async #call(method: string, path: string, accept: string, body?: object): Promise<Response> {
@@ -67,17 +76,26 @@ export class Admin {
       throw this.#unreachable(error);
     }
     if (response.ok) return response;
-    const text = await response.text();
-    throw new BridgeRefused(
-      `${detailOf(text) ?? `HTTP ${response.status}`}${response.status === 401 ? ' (ADMIN_TOKEN)' : ''}`,
-    );
+    if (response.status === 401) throw new BridgeRefused(`ADMIN_TOKEN is not that of the bridge on ${this.#url}.`);
+    const detail = detailOf(await response.text().catch(() => ''));
+    // What does not answer as a bridge does is none.
+    if (detail === undefined) throw this.#unreachable(`HTTP ${response.status}`);
+    throw new BridgeRefused(printable(detail));
   }
 
   #unreachable(cause: unknown): BridgeUnreachable {
-    const fault = propertyOf(cause, 'code') ?? messageOf(cause);
     const advice = 'is it running? ADMIN_HOST and ADMIN_PORT say where';
-    return new BridgeUnreachable(`no bridge answers on ${this.#url} (${fault}); ${advice}.`, { cause });
+    return new BridgeUnreachable(`no bridge answers on ${this.#url} (${faultOf(cause)}); ${advice}.`, { cause });
   }
+
+  #brokenOff(cause: unknown): BridgeUnreachable {
+    const advice = 'run it again, what is done is not done twice';
+    return new BridgeUnreachable(`the answer of ${this.#url} broke off (${faultOf(cause)}); ${advice}.`, { cause });
+  }
+}
+
+function faultOf(cause: unknown): unknown {
+  return propertyOf(cause, 'code') ?? printable(messageOf(cause));
 }
 
 function detailOf(text: string): string | undefined {

@@ -27,8 +27,10 @@ const step = z.record(z.string(), z.union([z.number(), z.boolean()]));
 export async function redrive(id: string | undefined, options: RedriveOptions, env: Environment): Promise<void> {
   const admin = new Admin(env);
   const { rate, reroute = false } = options;
+  const filter = filterBeside(id, options);
+  if (id !== undefined && options.preview)
+    throw new BridgeRefused('--preview is for many; of one: messages show <id>.');
   if (id !== undefined) return print(await admin.post(`${pathOf(id)}/redrive`, { reroute }), options.json);
-  const filter = given(options);
   if (!options.preview) return report(admin.steps('/api/redrive', { filter, rate, reroute }), options.json);
   const answer = previewed.parse(await admin.post('/api/redrive', { filter, preview: true }));
   if (options.json) return console.log(json(answer));
@@ -50,15 +52,19 @@ export async function redrive(id: string | undefined, options: RedriveOptions, e
 export async function discard(id: string | undefined, options: DiscardOptions, env: Environment): Promise<void> {
   const admin = new Admin(env);
   const { reason } = options;
+  const filter = filterBeside(id, options);
   if (id !== undefined) return print(await admin.post(`${pathOf(id)}/discard`, { reason }), options.json);
-  await report(admin.steps('/api/discard', { filter: given(options), reason }), options.json);
+  await report(admin.steps('/api/discard', { filter, reason }), options.json);
 }
 
-/** All dead letters is something to be said, not what is left when nothing is. */
-function given(options: FilterOptions): Record<string, string> {
+/** One by its id or all that match. All dead letters is something to be said, not what is left when nothing is. */
+function filterBeside(id: string | undefined, options: FilterOptions): Record<string, string> {
   const filter = filterOf(options);
-  if (Object.keys(filter).length > 0) return filter;
-  throw new BridgeRefused('give the id of a message, or say which are meant, such as --state dead.');
+  const isOne = id !== undefined;
+  const isMany = Object.keys(filter).length > 0;
+  if (isOne !== isMany) return filter;
+  const advice = isOne ? 'not both' : 'such as --state dead';
+  throw new BridgeRefused(`give the id of a message, or say which are meant, ${advice}.`);
 }
 
 /** On a terminal one can see it go on. */

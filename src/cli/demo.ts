@@ -59,15 +59,15 @@ Bridge on ${bridge}, simulated Haptik on ${simulator}. Try, in another terminal:
   # JSON, signed
   curl -i ${bridge}/webhooks/crm -H 'x-signature: ${signature}' -H 'content-type: application/json' -d '${signed}'
 
-  # what Haptik has now; and an outage of three calls
-  curl ${simulator}/_simulator/messages
-  curl -H 'content-type: application/json' -d '{"count": 3, "status": 500}' ${simulator}/_simulator/faults
-
   # a message that Haptik refuses: a dead letter, listed, and sent again
   curl -H 'content-type: application/json' -d '{"count": 1, "status": 400}' ${simulator}/_simulator/faults
   curl ${bridge}/webhooks/app -H 'x-api-key: ${SECRETS.APP_KEY}' -H 'content-type: application/json' -d '{"sender":"user-7","text":"Hello?"}'
   ADMIN_PORT=${new URL(adminUrl).port} npx haptik-bridge messages list --state dead
   ADMIN_PORT=${new URL(adminUrl).port} npx haptik-bridge redrive --state dead
+
+  # what Haptik has now; and an outage of three calls
+  curl ${simulator}/_simulator/messages
+  curl -H 'content-type: application/json' -d '{"count": 3, "status": 500}' ${simulator}/_simulator/faults
 
 Each message's way shows below. Ctrl-C stops.
 `;

@@ -27,6 +27,7 @@ const message = z.looseObject({
   state: z.string(),
   reason: z.string().nullable(),
   channel: z.string(),
+  sender: z.string(),
   account: z.string().nullable(),
   auth_id: z.string().nullable(),
   accepted_at: z.string(),
@@ -68,19 +69,20 @@ export async function listMessages(options: ListOptions, env: Environment): Prom
   if (items.length === 0) return console.log('No messages.');
   console.log(
     columns(
-      items.map(({ id, state, reason, accepted_at, channel, account, auth_id, attempts }) => ({
+      items.map(({ id, state, reason, accepted_at, channel, sender, account, auth_id, attempts }) => ({
         id,
         state,
         reason,
         accepted_at,
         channel,
+        sender,
         account,
         auth_id,
         attempts,
       })),
     ),
   );
-  if (next !== null) console.log(`\nThere are more: --after ${next}`);
+  if (next !== null) console.log(`\nThere may be more: --after ${next}`);
 }
 
 /** Shows all that is known of a message. @throws {BridgeUnreachable | BridgeRefused} */

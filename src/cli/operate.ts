@@ -1,10 +1,13 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Environment } from '../settings.ts';
 
+const STATES = 'waiting, delivered, unknown, dead, discarded';
+const STATES_ASIDE = 'dead, unknown; dead where left out';
+
 /** The commands that ask a running bridge, through its admin API. */
 export function operate(program: Command, env: Environment): void {
   const messages = program.command('messages').description('look at messages, on a running bridge');
-  filters(messages.command('list').description('list messages, the newest first'))
+  filters(messages.command('list').description('list messages, the newest first'), STATES)
     .option('--limit <n>', 'how many', count, 50)
     .option('--after <cursor>', 'go on after a page before')
     .option('--json', 'print JSON')
@@ -20,14 +23,18 @@ export function operate(program: Command, env: Environment): void {
     .option('--json', 'print JSON')
     .action(async (id, options) => (await import('./messages.ts')).confirmMessage(id, options, env));
 
-  filters(program.command('redrive [id]').description('send dead or unknown messages again: one, or all that match'))
+  filters(
+    program.command('redrive [id]').description('send dead or unknown messages again: one, or all that match'),
+    `${STATES_ASIDE}; waiting, with --account and --reroute, of an account that is gone`,
+  )
     .option('--preview', 'only show how many match, and some of them')
-    .option('--rate <n>', 'conversations a second', count, 100)
+    .option('--rate <n>', 'conversations a second, up to 10000', count, 100)
     .option('--reroute', 'route them again, by the table in force')
     .option('--json', 'print JSON')
     .action(async (id, options) => (await import('./decide.ts')).redrive(id, options, env));
   filters(
     program.command('discard [id]').description('give dead or unknown messages up for good: one, or all that match'),
+    STATES_ASIDE,
   )
     .requiredOption('--reason <why>', 'why; it is kept with them')
     .option('--json', 'print JSON')
@@ -42,7 +49,11 @@ export function operate(program: Command, env: Environment): void {
     accounts
       .command(`${action} <name>`)
       .description(action === 'pause' ? 'let its messages wait, until resumed' : 'let its messages go on')
-      .action(async (name) => (await import('./accounts.ts')).changeAccount(action, name, env));
+      .option('--json', 'print JSON')
+      // The option is taken by the command above, which has it too.
+      .action(async (name, _options, command: Command) =>
+        (await import('./accounts.ts')).changeAccount(action, name, command.optsWithGlobals(), env),
+      );
   }
 
   program
@@ -51,15 +62,19 @@ export function operate(program: Command, env: Environment): void {
     .action(async (file) => (await import('./backup.ts')).backup(file, env));
 }
 
-function filters(command: Command): Command {
+const WHERE = `
+The bridge is asked on ADMIN_HOST:ADMIN_PORT, with ADMIN_TOKEN where it has one (from the environment, or .env).`;
+
+function filters(command: Command, states: string): Command {
   return command
-    .option('--state <state>', 'waiting, delivered, unknown, dead, discarded')
+    .addHelpText('after', WHERE)
+    .option('--state <state>', states)
     .option('--channel <name>', 'of this channel')
     .option('--account <name>', 'of this account')
     .option('--auth-id <id>', 'of this user')
     .option('--sender <sender>', 'of this sender')
     .option('--provider-id <id>', "with this id of the provider's")
-    .option('--because <reason>', 'dead for this reason, such as refused or expired')
+    .option('--because <reason>', 'with this reason, such as refused or expired')
     .option('--since <time>', 'accepted from then on, such as 2026-11-22T12:30:00Z')
     .option('--until <time>', 'accepted before');
 }

@@ -22,11 +22,15 @@ export function properties(values: Readonly<Record<string, unknown>>): string {
 }
 
 export function json(value: unknown): string {
-  return JSON.stringify(value, null, 2);
+  // JSON leaves these as they are, and terminals obey them.
+  return JSON.stringify(value, null, 2).replace(/[\x7f-\x9f]/g, (char) => `\\u00${char.charCodeAt(0).toString(16)}`);
 }
 
 /** What strangers wrote cannot steer the terminal that it is shown on. */
+export function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, ' ');
+}
+
 function shown(value: unknown): string {
-  if (value === null || value === undefined || value === '') return '-';
-  return String(value).replace(/\p{Cc}/gu, ' ');
+  return value === null || value === undefined || value === '' ? '-' : printable(String(value));
 }

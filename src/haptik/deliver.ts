@@ -69,7 +69,7 @@ class Users {
   ): Promise<Registration> {
     const running = this.#running.get(key);
     if (running) return running;
-    if ((this.#registeredAt.get(key) ?? Number.NEGATIVE_INFINITY) >= since) {
+    if ((this.#registeredAt.get(key) ?? Number.NEGATIVE_INFINITY) > since) {
       return Promise.resolve({ kind: 'registered' });
     }
     const registration = register()

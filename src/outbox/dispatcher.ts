@@ -1,5 +1,5 @@
 import { about, type DrainOptions, drain, LEASE_MS, type Run, STORE_RETRY_MS } from './drain.ts';
-import type { Claim, LeaseOffer, Store } from './store.ts';
+import type { Claim, ClaimResult, LeaseOffer, Store } from './store.ts';
 
 export interface DispatcherOptions extends DrainOptions {
   readonly store: Pick<Store, 'claim' | 'settle' | 'renew'>;
@@ -81,7 +81,8 @@ export class Dispatcher {
     const limits = lanes.limits(account);
     const now = clock.elapsed();
     const isRunning = this.#loop !== undefined && !this.#isStopping;
-    if (!isRunning || lane.isHeld || lane.free(now, limits) === 0) return undefined;
+    // What waits already goes first.
+    if (!isRunning || lane.isHeld || lane.isBehind || lane.free(now, limits) === 0) return undefined;
     lane.occupy(now, limits, false);
     return { token: this.#options.newToken(), leaseMs: LEASE_MS };
   }
@@ -145,7 +146,14 @@ export class Dispatcher {
     if (limit === 0) return this.#waitForRoom(account);
     const isProbe = lane.isUnauthorized;
     const busy = new Set([...this.#runs].map(({ claim }) => claim.conversation));
-    const { claims, nextDueMs } = await store.claim({ account, limit, leaseMs: LEASE_MS, busy });
+    lane.promised = limit;
+    let claimed: ClaimResult;
+    try {
+      claimed = await store.claim({ account, limit, leaseMs: LEASE_MS, busy });
+    } finally {
+      lane.promised = 0;
+    }
+    const { claims, nextDueMs } = claimed;
     for (const claim of claims) {
       lane.occupy(clock.elapsed(), limits, isProbe);
       this.#track(claim, isProbe);

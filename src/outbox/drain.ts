@@ -42,6 +42,7 @@ export const LEASE_MS = 15_000;
 export const STORE_RETRY_MS = 1_000;
 /** Messages delivered under one lease before the conversation goes to the back of the queue. */
 const TURNS = 16;
+const UNKNOWN = 'unknown: it may have arrived; its conversation waits for a person';
 const LEFT = 'the process ended during the attempt, and nobody saw how it went';
 
 /**
@@ -55,23 +56,26 @@ export async function drain(run: Run, options: DrainOptions, ending: Ending): Pr
   for (let turn = 1; ; turn += 1) {
     const { claim } = run;
     const lane = lanes.of(claim.account);
-    const settlement = leftUnknown(claim, clock) ?? (await attempt(run, options, ending));
+    const settlement = leftUnknown(claim, options) ?? (await attempt(run, options, ending));
     const limits = lanes.limits(claim.account);
-    const goOn = turn < TURNS && !ending.isStopping() && lane.mayGoOn(clock.elapsed(), limits);
+    // Before the outcome is written, since others look at the same pace meanwhile.
+    const goOn = turn < TURNS && !ending.isStopping() && lane.goOn(clock.elapsed(), limits);
     const result = await settle(claim, settlement, goOn, options, ending.signal);
     if (result !== undefined) observe(claim, settlement);
     if (result?.next === undefined) {
+      if (goOn) lane.stay(limits);
       if (settlement.state === 'waiting') return settlement.dueInMs;
       return result?.hasMore ? 0 : undefined;
     }
-    lane.goOn(clock.elapsed(), limits);
     run.claim = result.next;
   }
 }
 
 /** Where a route does not want repeats, what may have been sent before is not sent again. */
-function leftUnknown({ isInDoubt, message }: Claim, clock: Clock): Settlement | undefined {
+function leftUnknown(claim: Claim, { clock, log }: DrainOptions): Settlement | undefined {
+  const { isInDoubt, message } = claim;
   if (!isInDoubt || message.delivery.onUnknown === 'retry') return undefined;
+  log.error(UNKNOWN, { ...about(claim), attempt: message.attempts + 1, detail: LEFT });
   const attempt: Attempt = { at: clock.now(), outcome: 'unknown', status: null, duration: null, detail: LEFT };
   return { state: 'unknown', detail: LEFT, attempt };
 }
@@ -137,7 +141,7 @@ function logAttempt(claim: Claim, { outcome, verdict, duration, isHeld }: Ended,
       return void log.error('dead', { ...fields, reason: verdict.reason, detail, stopped });
     }
     case 'unknown':
-      return void log.error('unknown: it may have arrived; its conversation waits for a person', { ...fields, detail });
+      return void log.error(UNKNOWN, { ...fields, detail });
     case 'waiting': {
       const possible_repeat = outcome.kind === 'unknown' || undefined;
       const due = isHeld ? { due: 'when its account is released, or as its probe' } : { due_in_ms: verdict.dueInMs };

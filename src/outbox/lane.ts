@@ -22,6 +22,8 @@ export class Lane {
   dueAt = 0;
   /** More was due than could be begun: what gets free is to be used at once. */
   isBehind = false;
+  /** Slots that a claim under way is about to take. */
+  promised = 0;
 
   constructor(now: number) {
     this.#createdAt = now;
@@ -63,7 +65,7 @@ export class Lane {
     if (this.#isPaused) return 0;
     if (this.#probeAt !== undefined) return now >= this.#probeAt && !this.#isProbing ? 1 : 0;
     const slots = this.#limiter.concurrency(limits) - this.#inFlight;
-    return Math.max(0, Math.min(slots, this.#limiter.startable(now, limits)));
+    return Math.max(0, Math.min(slots, this.#limiter.startable(now, limits)) - this.promised);
   }
 
   /** When something may be begun again by the pace alone. */
@@ -71,15 +73,17 @@ export class Lane {
     return this.#limiter.startableAt(now, limits);
   }
 
-  /** Whether who holds a slot may begin one more attempt in it. */
-  mayGoOn(now: number, limits: Limits): boolean {
+  /** Another attempt is to begin in a slot that is taken. @returns whether it may */
+  goOn(now: number, limits: Limits): boolean {
     const isWithin = this.#inFlight <= this.#limiter.concurrency(limits);
-    return !this.isHeld && isWithin && this.#limiter.startable(now, limits) > 0;
+    const mayGoOn = !this.isHeld && isWithin && this.#limiter.startable(now, limits) > this.promised;
+    if (mayGoOn) this.#limiter.started(now, limits);
+    return mayGoOn;
   }
 
-  /** Another attempt begins in a slot that is taken. */
-  goOn(now: number, limits: Limits): void {
-    this.#limiter.started(now, limits);
+  /** Nothing more was to be begun in the slot. */
+  stay(limits: Limits): void {
+    this.#limiter.notStarted(limits);
   }
 
   /** Takes a slot, for an attempt to begin; `isProbe` where it is to try refused credentials. */

@@ -36,6 +36,7 @@ export class Lanes {
   readonly #options: LanesOptions;
   readonly #lanes = new Map<string, Lane>();
   readonly #holds = new Map<string, Hold>();
+  #changes: Promise<void> = Promise.resolve();
 
   constructor(options: LanesOptions) {
     this.#options = options;
@@ -99,20 +100,34 @@ export class Lanes {
   }
 
   /** No attempts until `resume`; those in flight end. Durable when it resolves; where it is paused already nothing changes. */
-  async pause(account: string): Promise<void> {
-    if (this.of(account).isPaused) return;
-    this.of(account).pause();
-    await this.#options.store.hold(this.#newHold(account, 'operator', ''));
-    this.#options.log.warn('account paused by an operator: its messages wait', { account });
+  pause(account: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const lane = this.of(account);
+      const wasPaused = lane.isPaused;
+      lane.pause();
+      if (!wasPaused) this.#options.log.warn('account paused by an operator: its messages wait', { account });
+      const hold = this.#holds.get(keyOf(account, 'operator')) ?? this.#newHold(account, 'operator', '');
+      // Also where it is paused already: that may not have been stored.
+      await this.#options.store.hold(hold);
+    });
   }
 
   /** Durable when it resolves; where it is not paused nothing changes. */
-  async resume(account: string): Promise<void> {
-    if (!this.of(account).isPaused) return;
-    await this.#options.store.release(account, 'operator');
-    this.of(account).resume(this.#options.clock.elapsed());
-    this.#holds.delete(keyOf(account, 'operator'));
-    this.#options.log.info('account resumed by an operator', { account });
+  resume(account: string): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.of(account).isPaused) return;
+      await this.#options.store.release(account, 'operator');
+      this.of(account).resume(this.#options.clock.elapsed());
+      this.#holds.delete(keyOf(account, 'operator'));
+      this.#options.log.info('account resumed by an operator', { account });
+    });
+  }
+
+  /** Operators' words count in the order in which they were given. */
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    const done = this.#changes.then(change);
+    this.#changes = done.catch(() => {});
+    return done;
   }
 
   /** Why the account waits; the operator's word covers the other cause. */

@@ -8,6 +8,8 @@ export interface Limits {
 
 /** How far the pace may be caught up with after a late turn, in milliseconds. Below it a pace is even, without bursts. */
 const CATCH_UP_MS = 20;
+/** What is caught up with counts too: so no second, wherever it is laid, sees more than is allowed. */
+const SECOND_MS = 1_000 + CATCH_UP_MS;
 
 /**
  * How fast one account is called: never faster than its operator allows, and slower while the far end asks for it.
@@ -28,7 +30,7 @@ export class Limiter {
   /** How many attempts may begin now. */
   startable(now: number, { perSecond }: Limits): number {
     if (perSecond === undefined) return Number.POSITIVE_INFINITY;
-    return Math.max(0, Math.floor(((now + CATCH_UP_MS - this.#nextAt) * perSecond) / 1_000) + 1);
+    return Math.max(0, Math.floor(((now - this.#dueAt(now)) * perSecond) / SECOND_MS) + 1);
   }
 
   /** When an attempt may begin again. */
@@ -37,12 +39,17 @@ export class Limiter {
   }
 
   started(now: number, { perSecond }: Limits): void {
-    if (perSecond !== undefined) this.#nextAt = Math.max(this.#nextAt, now - CATCH_UP_MS) + 1_000 / perSecond;
+    if (perSecond !== undefined) this.#nextAt = this.#dueAt(now) + SECOND_MS / perSecond;
   }
 
   /** What was counted as started was not begun after all. */
   notStarted({ perSecond }: Limits): void {
-    if (perSecond !== undefined) this.#nextAt -= 1_000 / perSecond;
+    if (perSecond !== undefined) this.#nextAt -= SECOND_MS / perSecond;
+  }
+
+  /** An idle hour is not caught up with. */
+  #dueAt(now: number): number {
+    return Math.max(this.#nextAt, now - CATCH_UP_MS);
   }
 
   /** An attempt that began at `startedAt` was told to slow down, or had no answer in time. */

@@ -12,13 +12,17 @@ export interface Records {
   decide(id: string, decision: Decision): Promise<DecisionResult>;
 
   /**
-   * Looks at a part of the messages set aside, conversation by conversation.
+   * Looks at a part of the messages set aside, conversation by conversation; or, with `state: waiting` and an account, of
+   * those that wait for it.
    *
    * @param after where the part before ended
    */
   walk(filter: MessageFilter, after: Cursor | undefined): Promise<Walk>;
 
-  /** Puts all matching messages of one group back, in one commit, before what is newer. Those that wait already stay. */
+  /**
+   * Puts all matching messages of one group back, in one commit, before what is newer. What waits is only moved, with
+   * `state: waiting`, from a conversation of which nothing is in flight, and that is not stopped: it is to be rerouted.
+   */
   redrive(group: string, filter: MessageFilter, routing: Routing): Promise<Redriven>;
 
   /** Discards what matches, of the part that `walk` would look at. */

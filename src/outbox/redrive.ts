@@ -27,7 +27,11 @@ export interface RedriveOptions {
 const SAMPLES = 10;
 
 /** What `redriveAll` would put back. */
-export async function preview(records: Records, filter: MessageFilter, signal: AbortSignal): Promise<Preview> {
+export async function preview(
+  records: Pick<Records, 'walk'>,
+  filter: MessageFilter,
+  signal: AbortSignal,
+): Promise<Preview> {
   const samples: MessageRecord[] = [];
   let count = 0;
   let conversations = 0;
@@ -47,14 +51,16 @@ export async function preview(records: Records, filter: MessageFilter, signal: A
  * go back in one commit, in their first order, so that nothing newer slips in between.
  */
 export async function* redriveAll(
-  records: Records,
+  records: Pick<Records, 'walk' | 'redrive'>,
   filter: MessageFilter,
   { routing, rate, clock, signal }: RedriveOptions,
 ): AsyncGenerator<RedriveProgress> {
   const startedAt = clock.elapsed();
   let progress: RedriveProgress = { redriven: 0, conversations: 0, unplaced: 0 };
+  let last: string | undefined;
   for await (const { groups } of parts(records, filter, signal)) {
-    for (const group of groups) {
+    // One that goes on from the part before is back already; what is dead again of it has had its chance.
+    for (const group of groups.filter((group) => group !== last)) {
       await clock.sleep(startedAt + (progress.conversations * 1_000) / rate - clock.elapsed(), signal);
       if (signal.aborted) return;
       const { redriven, unplaced } = await records.redrive(group, filter, routing);
@@ -65,6 +71,7 @@ export async function* redriveAll(
       };
       yield progress;
     }
+    last = groups.at(-1) ?? last;
   }
 }
 
@@ -85,7 +92,7 @@ export async function* discardAll(
   } while (after !== undefined && !signal.aborted);
 }
 
-async function* parts(records: Records, filter: MessageFilter, signal: AbortSignal) {
+async function* parts(records: Pick<Records, 'walk'>, filter: MessageFilter, signal: AbortSignal) {
   let after: Cursor | undefined;
   do {
     const walk = await records.walk(filter, after);

@@ -1,7 +1,7 @@
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
 import { backup, type DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import type { Clock } from '../clock.ts';
-import { messageOf } from '../fault.ts';
+import { messageOf, propertyOf } from '../fault.ts';
 import { conversationOf, type Delivery, type Message } from '../message.ts';
 import type { GroupCommit } from './group-commit.ts';
 import {
@@ -36,8 +36,14 @@ const SLICE = 2_000;
 /** Slices looked at for one page; then the caller decides whether to look on. */
 const SLICES_A_PAGE = 50;
 const SAMPLES = 10;
+/** Each row is written whole, and may be a megabyte. */
+const DISCARDS_A_COMMIT = 50;
 /** A copy's pages at a time: few enough that nobody notices, many enough that it ends before long. */
 const BACKUP_PAGES = 256;
+/** Each has a chance of a few in a hundred to fail for nothing, while much is written. */
+const BACKUP_TRIES = 20;
+/** https://www.sqlite.org/rescode.html */
+const SQLITE_OK = 0;
 
 const ASIDE = "state in ('dead', 'unknown')";
 const FITS = `(:id is null or id = :id) and (:state is null or state = :state) and (:channel is null or channel = :channel)
@@ -46,6 +52,7 @@ const FITS = `(:id is null or id = :id) and (:state is null or state = :state) a
   and (:authId is null or json_extract(delivery, '$.authId') = :authId)
   and (:sender is null or json_extract(message, '$.sender') = :sender)
   and (:since is null or accepted_at >= :since) and (:until is null or accepted_at < :until)`;
+const WAITING = "account = :account and state = 'waiting'";
 const AFTER = '(group_key, seq) > (:group, :seq)';
 const ASIDE_SLICE = `select * from messages where ${ASIDE} and ${AFTER} order by group_key, seq limit ${SLICE}`;
 /** Without what customers wrote: that may be a megabyte a message. */
@@ -73,12 +80,12 @@ export class SqliteRecords implements Records {
   async list(filter: MessageFilter, { after, limit }: { after: number | undefined; limit: number }): Promise<Page> {
     const isAside = filter.state === 'dead' || filter.state === 'unknown';
     const sql = isAside ? this.#sql.aside : this.#sql.all;
-    const oldest = filter.state === 'waiting' ? this.#sql.oldestWaiting.get()?.seq : 0;
-    if (oldest === null) return { items: [], next: undefined };
+    const oldest = filter.state === 'waiting' ? this.#oldestWaiting(filter.account) : 0;
+    if (oldest === undefined) return { items: [], next: undefined };
     const items: MessageRecord[] = [];
     let before = after ?? Number.MAX_SAFE_INTEGER;
     for (let slice = 0; slice < SLICES_A_PAGE; slice += 1) {
-      const range = { before, from: Number(oldest) };
+      const range = { before, from: oldest };
       const rows = sql.list.all({ ...bound(filter), ...range, limit: limit - items.length });
       items.push(...rows.map(toRecord));
       if (items.length === limit) return { items, next: Number(rows.at(-1)?.seq) };
@@ -118,6 +125,8 @@ export class SqliteRecords implements Records {
           : { result: 'done', freed: new Map([[account, 1]]) };
       }
       case 'confirm':
+        // What no route fitted was never sent.
+        if (row.delivery === null) return { result: 'impossible', freed: NONE };
         this.#settle([row], 'delivered', null);
         return { result: 'done', freed: NONE };
       case 'discard':
@@ -134,15 +143,17 @@ export class SqliteRecords implements Records {
     const conversation = Number(row.conversation);
     const now = this.#options.clock.now();
     if (this.#sql.isLeased.get(conversation, now) !== undefined) return { result: 'leased', freed: NONE };
-    this.#sql.markDoubt.run({ conversation });
     this.#settle([row], 'discarded', decision.reason);
     this.#sql.dequeue.run(conversation);
-    this.#sql.forgetIdle.run(conversation);
+    this.#sql.forgetIdle.run({ id: conversation });
     return { result: 'done', freed: new Map([[String(row.account), -1]]) };
   }
 
   async walk(filter: MessageFilter, after: Cursor | undefined): Promise<Walk> {
-    const fitting = this.#sql.fitting.all({ ...bound(filter), ...(after ?? START) });
+    const fitting =
+      filter.state === 'waiting'
+        ? this.#sql.waiting.fitting.all({ ...bound(filter), seq: after?.seq ?? 0 })
+        : this.#sql.setAside.fitting.all({ ...bound(filter), ...(after ?? START) });
     return {
       count: fitting.length,
       samples: fitting.slice(0, SAMPLES).flatMap(({ seq }) => {
@@ -150,20 +161,23 @@ export class SqliteRecords implements Records {
         return row ? toRecord(row) : [];
       }),
       groups: [...new Set(fitting.map(({ group_key }) => String(group_key)))],
-      next: this.#endOfSlice(after),
+      next: this.#endOfSlice(filter, after),
     };
   }
 
   async redrive(group: string, filter: MessageFilter, routing: Routing): Promise<Redriven> {
     const { counts, redriven, unplaced } = await this.#options.commits.run(() => {
-      const rows = this.#sql.group.all({ ...bound(filter), group });
       const counts = new Map<string, number>();
+      const count = (account: string, by: number) => counts.set(account, (counts.get(account) ?? 0) + by);
+      const isWaiting = filter.state === 'waiting';
+      const rows = isWaiting ? this.#takeOut(group, filter) : this.#sql.group.all({ ...bound(filter), group });
       let unplaced = 0;
       for (const { id } of rows) {
         const row = this.#sql.get.get(String(id));
+        if (isWaiting) count(String(row?.account), -1);
         const account = row && this.#putBack(row, routing);
         if (account === undefined) unplaced += 1;
-        else counts.set(account, (counts.get(account) ?? 0) + 1);
+        else count(account, 1);
       }
       return { counts, redriven: rows.length - unplaced, unplaced };
     });
@@ -171,13 +185,30 @@ export class SqliteRecords implements Records {
     return { redriven, unplaced };
   }
 
+  /** Takes what waits out of its conversation, as dead letters, to be put into another one. */
+  #takeOut(group: string, filter: MessageFilter): readonly Row[] {
+    const now = this.#options.clock.now();
+    const idle = this.#sql.idle.get({ group, now });
+    if (idle === undefined) return [];
+    const conversation = Number(idle.id);
+    if (idle.in_flight !== null) this.#sql.doubt.run(Number(idle.in_flight));
+    const rows = this.#sql.groupWaiting.all({ ...bound(filter), conversation });
+    for (const { id } of rows) {
+      this.#sql.takeOut.run({ id: String(id), group, now });
+      this.#sql.dequeue.run(conversation);
+    }
+    this.#sql.forgetIdle.run({ id: conversation });
+    return rows;
+  }
+
   async discard(filter: MessageFilter, reason: string, after: Cursor | undefined): Promise<Discarded> {
-    return this.#options.commits.run(() => {
-      const next = this.#endOfSlice(after);
-      const rows = this.#sql.fitting.all({ ...bound(filter), ...(after ?? START) });
-      this.#settle(rows, 'discarded', reason);
-      return { discarded: rows.length, next };
-    });
+    const next = this.#endOfSlice(filter, after);
+    const rows = this.#sql.setAside.fitting.all({ ...bound(filter), ...(after ?? START) });
+    for (let done = 0; done < rows.length; done += DISCARDS_A_COMMIT) {
+      const some = rows.slice(done, done + DISCARDS_A_COMMIT);
+      await this.#options.commits.run(() => this.#settle(some, 'discarded', reason));
+    }
+    return { discarded: rows.length, next };
   }
 
   async survey(): Promise<readonly AccountSurvey[]> {
@@ -214,7 +245,7 @@ export class SqliteRecords implements Records {
       throw new BackupRefused(`${partial} cannot be written (${messageOf(cause)}).`, { cause });
     }
     try {
-      await backup(this.#options.database, partial, { rate: BACKUP_PAGES });
+      await this.#copyTo(partial);
       const written = openSync(partial, 'r+');
       fsyncSync(written);
       closeSync(written);
@@ -225,8 +256,34 @@ export class SqliteRecords implements Records {
     }
   }
 
-  #endOfSlice(after: Cursor | undefined): Cursor | undefined {
-    const last = this.#sql.asideEnd.get({ ...(after ?? START) });
+  /** A copy that begins in the middle of a transaction is refused by `node:sqlite`, as "not an error": it is begun again. */
+  async #copyTo(file: string): Promise<void> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await backup(this.#options.database, file, { rate: BACKUP_PAGES });
+        return;
+      } catch (error) {
+        if (propertyOf(error, 'errcode') !== SQLITE_OK || tries === BACKUP_TRIES) throw error;
+      }
+    }
+  }
+
+  /** Before it nothing waits, of that account or of any. */
+  #oldestWaiting(account: string | undefined): number | undefined {
+    const accounts = account === undefined ? [...this.#options.waiting.keys()] : [account];
+    const oldest = accounts.flatMap((name) => {
+      const seq = this.#sql.oldest.get(name)?.seq;
+      return seq === undefined ? [] : Number(seq);
+    });
+    return oldest.length === 0 ? undefined : Math.min(...oldest);
+  }
+
+  #endOfSlice(filter: MessageFilter, after: Cursor | undefined): Cursor | undefined {
+    const { account = null, state } = filter;
+    const last =
+      state === 'waiting'
+        ? this.#sql.waiting.end.get({ account, seq: after?.seq ?? 0 })
+        : this.#sql.setAside.end.get({ ...(after ?? START) });
     return last && { group: String(last.group_key), seq: Number(last.seq) };
   }
 
@@ -245,8 +302,6 @@ export class SqliteRecords implements Records {
     const key = conversationOf(delivery);
     const now = this.#options.clock.now();
     this.#goOn(seq, now);
-    // Doubt belongs to what was sent, not to what is put in front of it.
-    this.#sql.markDoubt.run({ conversation: Number(this.#sql.conversation.get(key)?.id ?? 0) });
     this.#sql.putBack.run({
       seq,
       conversation: Number(this.#sql.enqueueAgain.get(key, account, now)?.id),
@@ -270,7 +325,7 @@ export class SqliteRecords implements Records {
   /** Where a conversation waits behind this message, it waits no longer. */
   #goOn(seq: number, now: number): void {
     const conversation = this.#sql.goOn.get(now, seq)?.id;
-    if (conversation !== undefined) this.#sql.forgetIdle.run(Number(conversation));
+    if (conversation !== undefined) this.#sql.forgetIdle.run({ id: Number(conversation) });
   }
 
   #countUp(account: string, by: number): void {
@@ -290,12 +345,31 @@ function prepare(database: DatabaseSync) {
   return {
     all: listing('true'),
     aside: listing(ASIDE),
-    oldestWaiting: sql("select min(seq) as seq from messages where state = 'waiting'"),
     get: sql(`select *, ${SUMMARY} from messages where id = ?`),
     summary: sql(`select ${SUMMARY} from messages where seq = ?`),
-    fitting: sql(`select seq, group_key from (${ASIDE_SLICE}) where ${FITS}`),
-    asideEnd: sql(`
-      select group_key, seq from messages where ${ASIDE} and ${AFTER} order by group_key, seq limit 1 offset ${SLICE - 1}`),
+    setAside: {
+      fitting: sql(`select seq, group_key from (${ASIDE_SLICE}) where ${FITS}`),
+      end: sql(`
+        select group_key, seq from messages where ${ASIDE} and ${AFTER} order by group_key, seq limit 1 offset ${SLICE - 1}`),
+    },
+    waiting: {
+      // By acceptance: each conversation is met with its first message, and then dealt with as a whole.
+      fitting: sql(`
+        select seq, (select key from conversations where id = conversation) as group_key
+        from (select * from messages where ${WAITING} and seq > :seq order by seq limit ${SLICE})
+        where ${FITS}`),
+      end: sql(`
+        select '' as group_key, seq from messages where ${WAITING} and seq > :seq order by seq limit 1 offset ${SLICE - 1}`),
+    },
+    // In flight with nobody, and behind nobody who waits for a person.
+    idle: sql(`
+      select id, in_flight from conversations
+      where key = :group and stopped_by is null and (lease is null or ready_at <= :now)`),
+    groupWaiting: sql(`
+      select id from messages where conversation = :conversation and state = 'waiting' and ${FITS} order by seq`),
+    takeOut: sql(`
+      update messages set state = 'dead', conversation = null, settled_at = :now, group_key = :group where id = :id`),
+    doubt: sql("update messages set in_doubt = 1 where seq = ? and state = 'waiting'"),
     group: sql(`select id from messages where ${ASIDE} and group_key = :group and ${FITS} order by seq`),
     putBack: sql(`
       update messages set state = 'waiting', reason = null, detail = null, settled_at = null, attempts = 0, since = :now,
@@ -304,7 +378,7 @@ function prepare(database: DatabaseSync) {
       where seq = :seq`),
     stillDead: sql(`
       update messages set state = 'dead', reason = :reason, detail = :detail, route = :route, table_version = :version
-      where seq = :seq`),
+      where seq = :seq and state = 'dead'`),
     settle: sql(`
       update messages set state = :state, reason = :reason, settled_at = :now, group_key = null, conversation = null
       where seq = :seq`),
@@ -315,15 +389,11 @@ function prepare(database: DatabaseSync) {
       returning id`),
     goOn: sql('update conversations set stopped_by = null, ready_at = ? where stopped_by = ? returning id'),
     isLeased: sql('select 1 from conversations where id = ? and lease is not null and ready_at > ?'),
-    markDoubt: sql(`
-      update messages set in_doubt = 1
-      where seq = (select min(seq) from messages where conversation = :conversation and state = 'waiting')
-        and exists (select 1 from conversations where id = :conversation and lease is not null)
-        and not exists (select 1 from messages where conversation = :conversation and state = 'waiting' and in_doubt = 1)`),
-    conversation: sql('select id from conversations where key = ?'),
     dequeue: sql('update conversations set pending = pending - 1 where id = ?'),
-    forgetIdle: sql('delete from conversations where id = ? and pending = 0 and stopped_by is null'),
-    oldest: sql("select accepted_at from messages where account = ? and state = 'waiting' order by seq limit 1"),
+    forgetIdle: sql(`
+      delete from conversations where id = :id and pending = 0 and stopped_by is null
+        and not exists (select 1 from messages where conversation = :id and state = 'waiting')`),
+    oldest: sql("select seq, accepted_at from messages where account = ? and state = 'waiting' order by seq limit 1"),
     stopped: sql(`
       select c.account, count(*) as n, min(m.settled_at) as since
       from conversations c join messages m on m.seq = c.stopped_by where c.stopped_by is not null group by c.account`),

@@ -55,7 +55,7 @@ const MIGRATIONS: readonly string[] = [
   -- Of a message set aside (dead, unknown): its conversation's key, else its channel and sender.
   alter table messages add column group_key text;
   alter table messages add column attempt_log text not null default '[]';
-  -- It was the first of a lease that may have ended without a settle, before others were put in front of it.
+  -- It was in flight when a lease ended without a settle.
   alter table messages add column in_doubt integer not null default 0;
   update messages set since = accepted_at, account = json_extract(delivery, '$.account'),
     delivery = json_set(delivery, '$.onUnknown', 'retry', '$.onDead', 'continue');
@@ -73,6 +73,11 @@ const MIGRATIONS: readonly string[] = [
 
   -- The seq of the message behind which a conversation waits for a person. Such a row stays also when nothing waits in it.
   alter table conversations add column stopped_by integer;
+  -- The seq of the message that was given out under the lease: others may be put in front of it, or it discarded.
+  alter table conversations add column in_flight integer;
+  update conversations set in_flight =
+      (select min(seq) from messages where conversation = conversations.id and state = 'waiting')
+    where lease is not null;
   drop index conversations_ready;
   create index conversations_ready on conversations (account, ready_at) where stopped_by is null;
   create unique index conversations_stopped on conversations (stopped_by) where stopped_by is not null;

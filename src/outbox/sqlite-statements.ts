@@ -18,43 +18,48 @@ export function prepareStatements(database: DatabaseSync) {
   const sql = (text: string): StatementSync => database.prepare(text);
   return {
     insert: sql(`
-      insert into messages (id, conversation, state, reason, detail, channel, provider_id, message, route, table_version,
+      insert into messages (seq, id, conversation, state, reason, detail, channel, provider_id, message, route, table_version,
         delivery, accepted_at, settled_at, account, since, group_key)
-      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
     first: sql('select id from messages where channel = ? and provider_id = ?'),
     enqueue: sql(`
-      insert into conversations (key, account, pending, ready_at, lease) values (?, ?, 1, ?, ?)
+      insert into conversations (key, account, pending, ready_at, lease, in_flight) values (?, ?, 1, ?, ?, ?)
       on conflict (key) do update set pending = pending + 1
       returning id, lease`),
     due: sql(`
-      select id, lease from conversations where account = ? and ready_at <= ? and stopped_by is null
+      select id, in_flight from conversations where account = ? and ready_at <= ? and stopped_by is null
       order by ready_at`),
-    jumped: sql('select id, lease from conversations where account = ? and ready_at > ? and stopped_by is null'),
+    jumped: sql('select id, in_flight from conversations where account = ? and ready_at > ? and stopped_by is null'),
     nextDue: sql(`
       select id, ready_at from conversations where account = ? and stopped_by is null order by ready_at`),
-    lease: sql('update conversations set lease = ?, ready_at = ? where id = ?'),
+    lease: sql('update conversations set lease = ?, ready_at = ?, in_flight = ? where id = ?'),
     renew: sql('update conversations set ready_at = ? where id = ? and lease = ?'),
     holds: sql('select 1 from conversations where id = ? and lease = ?'),
     count: sql('update conversations set pending = pending - ? where id = ? returning pending'),
-    release: sql('update conversations set ready_at = ?, lease = null where id = ?'),
+    release: sql('update conversations set ready_at = ?, lease = null, in_flight = null where id = ?'),
     stop: sql(`
-      update conversations set lease = null, stopped_by = (select seq from messages where id = ?) where id = ?`),
-    forget: sql('delete from conversations where id = ?'),
+      update conversations set lease = null, in_flight = null,
+        stopped_by = (select seq from messages where id = ?) where id = ?`),
+    // Whatever was counted: a conversation of which something waits never goes, since its number is used again.
+    forget: sql(`
+      delete from conversations where id = :id
+        and not exists (select 1 from messages where conversation = :id and state = 'waiting')`),
     head: sql(`
-      select id, delivery, attempts, since, accepted_at, in_doubt from messages where conversation = ? and state = 'waiting'
+      select seq, id, delivery, attempts, since, accepted_at, in_doubt from messages where conversation = ? and state = 'waiting'
       order by seq limit 1`),
-    marked: sql("select 1 from messages where conversation = ? and state = 'waiting' and in_doubt = 1"),
+    doubt: sql("update messages set in_doubt = 1 where seq = ? and state = 'waiting'"),
     delivered: sql(`${DELIVERED} ${THIS_ONE}`),
     deliveredAndErased: sql(`${DELIVERED}, ${ERASED} ${THIS_ONE}`),
     aside: sql(`
       update messages set state = :state, conversation = null, settled_at = :now, reason = :reason, detail = :detail,
-        attempts = attempts + 1, group_key = :group, ${LOGGED} ${THIS_ONE}`),
+        attempts = attempts + 1, in_doubt = 0, group_key = :group, ${LOGGED} ${THIS_ONE}`),
     again: sql(
       `update messages set attempts = attempts + :spent, detail = :detail, in_doubt = 0, ${LOGGED} ${THIS_ONE}`,
     ),
     erase: sql(`
       update messages set ${ERASED} where seq in (
-        select seq from messages where state in ('delivered', 'discarded') and has_content = 1 and settled_at <= ?
+        select seq from messages indexed by messages_to_erase
+        where state in ('delivered', 'discarded') and has_content = 1 and settled_at <= ?
         order by settled_at limit ?)`),
     prune: sql(`
       delete from messages where seq in (
@@ -62,7 +67,7 @@ export function prepareStatements(database: DatabaseSync) {
         order by settled_at limit ?)`),
     freePages: sql('select freelist_count, page_count from pragma_freelist_count, pragma_page_count'),
     counted: sql(`
-      select id, pending, stopped_by is not null as is_stopped,
+      select id, account, pending, stopped_by is not null as is_stopped,
         (select count(*) from messages where conversation = conversations.id and state = 'waiting') as waiting
       from conversations where id > ? order by id limit ?`),
     recount: sql('update conversations set pending = ? where id = ?'),

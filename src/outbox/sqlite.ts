@@ -48,6 +48,7 @@ export class SqliteStore implements Store {
   readonly #options: Options;
   readonly #sql: Statements;
   readonly #waiting: Map<string, number>;
+  #lastSeq: number;
   /** The operator's side of it. */
   readonly records: SqliteRecords;
   #isFailing = false;
@@ -61,6 +62,7 @@ export class SqliteStore implements Store {
       this.#sql = prepareStatements(this.#database);
       this.#endLeases();
       this.#waiting = this.#countWaiting();
+      this.#lastSeq = Number(this.#database.prepare('select max(seq) as seq from messages').get()?.seq ?? 0);
     } catch (error) {
       this.#database.close();
       throw refusalOf(error, options.file);
@@ -93,25 +95,29 @@ export class SqliteStore implements Store {
     return acceptances;
   }
 
-  claim({ account, limit, leaseMs, busy }: ClaimRequest): Promise<ClaimResult> {
-    return this.#commits.run(() => {
+  async claim({ account, limit, leaseMs, busy }: ClaimRequest): Promise<ClaimResult> {
+    const { result, mended } = await this.#commits.run(() => {
+      let mended = 0;
       const now = this.#options.clock.now();
       const isFree = ({ id }: Row) => !busy.has(Number(id));
       const due = take(limit, this.#sql.due.iterate(account, now), isFree);
       const jumped = take(limit - due.length, this.#sql.jumped.iterate(account, now + LONGEST_DELAY_MS), isFree);
-      const claims = [...due, ...jumped].flatMap(({ id, lease }) => {
-        const token = this.#options.newToken();
-        this.#sql.lease.run(token, now + leaseMs, Number(id));
-        // Where something was put in front of it since, the message in doubt is marked; else it is still the first.
-        const isInDoubt = lease !== null && this.#sql.marked.get(Number(id)) === undefined;
-        const claim = this.#head(Number(id), account, token, isInDoubt);
-        if (claim === undefined) this.#mend(Number(id));
+      const claims = [...due, ...jumped].flatMap(({ id, in_flight }) => {
+        // Its lease ended without a settle. Something may have been put in front of it since.
+        if (in_flight !== null) this.#sql.doubt.run(Number(in_flight));
+        const claim = this.#head(Number(id), account, this.#options.newToken(), now + leaseMs);
+        if (claim === undefined) mended += this.#mend(Number(id));
         return claim ?? [];
       });
-      if (due.length === limit) return { claims, nextDueMs: 0 };
+      if (due.length === limit) return { result: { claims, nextDueMs: 0 }, mended };
       const next = take(1, this.#sql.nextDue.iterate(account), isFree)[0]?.ready_at;
-      return { claims, nextDueMs: next === undefined ? undefined : Math.max(0, Number(next) - now) };
+      return {
+        result: { claims, nextDueMs: next === undefined ? undefined : Math.max(0, Number(next) - now) },
+        mended,
+      };
     });
+    if (mended > 0) this.#countUp(account, -mended);
+    return result;
   }
 
   async settle(
@@ -143,20 +149,24 @@ export class SqliteStore implements Store {
     });
   }
 
-  recount(after: number, limit: number): Promise<{ next: number | undefined; mended: readonly number[] }> {
-    return this.#commits.run(() => {
+  async recount(after: number, limit: number): Promise<{ next: number | undefined; mended: readonly number[] }> {
+    const { rows, wrong } = await this.#commits.run(() => {
       const rows = this.#sql.counted.all(after, limit);
       const wrong = rows.filter(({ pending, waiting }) => pending !== waiting);
       for (const { id, waiting, is_stopped } of wrong) {
-        if (waiting === 0 && !is_stopped) this.#sql.forget.run(Number(id));
+        if (waiting === 0 && !is_stopped) this.#sql.forget.run({ id: Number(id) });
         else this.#sql.recount.run(Number(waiting), Number(id));
       }
-      const last = rows.length < limit ? undefined : rows.at(-1)?.id;
-      return {
-        next: last === undefined ? undefined : Number(last),
-        mended: wrong.map(({ id }) => Number(id)),
-      };
+      return { rows, wrong };
     });
+    for (const { account, pending, waiting } of wrong) {
+      this.#countUp(String(account), Number(waiting) - Number(pending));
+    }
+    const last = rows.length < limit ? undefined : rows.at(-1)?.id;
+    return {
+      next: last === undefined ? undefined : Number(last),
+      mended: wrong.map(({ id }) => Number(id)),
+    };
   }
 
   async holds(): Promise<readonly Hold[]> {
@@ -213,7 +223,7 @@ export class SqliteStore implements Store {
     return cost;
   }
 
-  /** Whoever held a lease is gone, since this process owns the file. The tokens stay: they say which heads are in doubt. */
+  /** Whoever held a lease is gone, since this process owns the file. What was in flight stays noted: it is in doubt. */
   #endLeases(): void {
     this.#database
       .prepare('update conversations set ready_at = ? where lease is not null')
@@ -230,6 +240,12 @@ export class SqliteStore implements Store {
     return this.#waiting;
   }
 
+  /** Known before the message is stored, since its conversation's lease names it. Gaps mean nothing. */
+  #newSeq(): number {
+    this.#lastSeq += 1;
+    return this.#lastSeq;
+  }
+
   #waitingOf(account: string): number {
     return this.#waiting.get(account) ?? 0;
   }
@@ -244,15 +260,22 @@ export class SqliteStore implements Store {
     if (first !== undefined) return { id: String(first.id), isDuplicate: true, claim: undefined };
     const now = this.#options.clock.now();
     if ('dead' in placement) {
-      this.#insert(entry, { now, conversation: null });
+      this.#insert(entry, { seq: this.#newSeq(), now, conversation: null });
       return { id, isDuplicate: false, claim: undefined };
     }
     const { delivery } = placement;
     const { account } = delivery;
     const readyAt = now + (lease?.leaseMs ?? 0);
-    const row = this.#sql.enqueue.get(conversationOf(delivery), account, readyAt, lease?.token ?? null);
+    const seq = this.#newSeq();
+    const row = this.#sql.enqueue.get(
+      conversationOf(delivery),
+      account,
+      readyAt,
+      lease?.token ?? null,
+      lease ? seq : null,
+    );
     const conversation = Number(row?.id);
-    this.#insert(entry, { now, conversation });
+    this.#insert(entry, { seq, now, conversation });
     const isClaimed = lease !== undefined && row?.lease === lease.token;
     const waiting = { id, delivery, attempts: 0, ageMs: 0, acceptedAt: now };
     const claim = isClaimed
@@ -263,11 +286,12 @@ export class SqliteStore implements Store {
 
   #insert(
     { id, channel, message, placement, tableVersion }: Entry,
-    at: { now: number; conversation: number | null },
+    at: { seq: number; now: number; conversation: number | null },
   ): void {
     const dead = 'dead' in placement ? placement : undefined;
     const delivery = 'delivery' in placement ? placement.delivery : undefined;
     this.#sql.insert.run(
+      at.seq,
       id,
       at.conversation,
       dead ? 'dead' : 'waiting',
@@ -293,17 +317,17 @@ export class SqliteStore implements Store {
     const now = this.#options.clock.now();
     const changed = this.#settleMessage(claim.message, settlement, now);
     const pending = Number(this.#sql.count.get(changed, conversation)?.pending);
-    if (stopsConversation(settlement)) {
+    if (changed > 0 && stopsConversation(settlement)) {
       this.#sql.stop.run(claim.message.id, conversation);
       return { result: { next: undefined, hasMore: false }, changed };
     }
     const next =
       settlement.state !== 'waiting' && keepLease && pending > 0
-        ? this.#head(conversation, account, lease, false)
+        ? this.#head(conversation, account, lease, now + keepLease.leaseMs)
         : undefined;
-    if (pending === 0) this.#sql.forget.run(conversation);
-    else if (next && keepLease) this.#sql.renew.run(now + keepLease.leaseMs, conversation, lease);
-    else this.#sql.release.run(settlement.state === 'waiting' ? now + settlement.dueInMs : now, conversation);
+    if (pending === 0) this.#sql.forget.run({ id: conversation });
+    else if (!next)
+      this.#sql.release.run(settlement.state === 'waiting' ? now + settlement.dueInMs : now, conversation);
     return { result: { next, hasMore: pending > 0 && next === undefined }, changed };
   }
 
@@ -331,10 +355,12 @@ export class SqliteStore implements Store {
     }
   }
 
-  #head(conversation: number, account: string, lease: string, wasLeft: boolean): Claim | undefined {
+  /** Gives the conversation's first message out under the lease, until then. */
+  #head(conversation: number, account: string, lease: string, until: number): Claim | undefined {
     const row = this.#sql.head.get(conversation);
     if (row === undefined) return undefined;
-    const isInDoubt = wasLeft || row.in_doubt === 1;
+    this.#sql.lease.run(lease, until, Number(row.seq), conversation);
+    const isInDoubt = row.in_doubt === 1;
     const message = {
       id: String(row.id),
       delivery: JSON.parse(String(row.delivery)) as Delivery,
@@ -345,10 +371,16 @@ export class SqliteStore implements Store {
     return { conversation, account, lease, isInDoubt, message };
   }
 
-  /** `pending` says that messages wait, and none does: the count was wrong, which only a fault of ours can bring about. */
-  #mend(conversation: number): void {
-    this.#sql.forget.run(conversation);
+  /**
+   * `pending` says that messages wait, and none does: the count was wrong, which only a fault of ours can bring about.
+   *
+   * @returns how many were counted too many
+   */
+  #mend(conversation: number): number {
+    const pending = Number(this.#sql.count.get(0, conversation)?.pending ?? 0);
+    this.#sql.forget.run({ id: conversation });
     this.#options.log.error('a conversation was counted wrong and is mended', { conversation });
+    return pending;
   }
 }
 

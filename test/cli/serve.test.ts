@@ -200,6 +200,26 @@ describe('a start that cannot be', () => {
     );
   });
 
+  test('on an operator port that another bridge has names it, and ends with 75', async () => {
+    await writeFile(join(cwd, 'routing.yaml'), routing('http://127.0.0.1:9'));
+    const { program } = await serve();
+    const [, port = ''] = await program.printed(/"admin":"http:\/\/127\.0\.0\.1:(\d+)"/);
+    const second = runCli(['serve'], { cwd, env: { ...ENV, ADMIN_PORT: port, DATABASE_URL: 'sqlite:second.db' } });
+    expect(await second.ended()).toBe(75);
+    expect(second.output()).toContain(
+      `port ${port} on 127.0.0.1 is in use; stop what uses it, or choose another port.`,
+    );
+  });
+
+  test('for operators from anywhere without a token says what is needed, and ends with 78', async () => {
+    await writeFile(join(cwd, 'routing.yaml'), routing('http://127.0.0.1:9'));
+    const program = runCli(['serve'], { cwd, env: { ...ENV, ADMIN_HOST: '0.0.0.0' } });
+    expect(await program.ended()).toBe(78);
+    expect(program.output()).toBe(
+      'ADMIN_TOKEN: is needed where ADMIN_HOST is not loopback: at least 16 characters, without blanks\n',
+    );
+  });
+
   test('on a database file that another process has says which, and ends with 75', async () => {
     await writeFile(join(cwd, 'routing.yaml'), routing('http://127.0.0.1:9'));
     await serve();

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { z } from 'zod';
 import type { HaptikAccount } from '../../src/haptik/api.ts';
 import type { Answer, Post } from '../../src/haptik/client.ts';
 import { createDeliver } from '../../src/haptik/deliver.ts';
@@ -10,7 +11,12 @@ const MESSAGE = 'https://haptik.example/v1.0/log_message_from_user/';
 const USER = 'https://haptik.example/v1.0/user/';
 const NEVER = new AbortController().signal;
 
-const answer = (status: number, text = '', retryAfter: string | null = null): Answer => ({ status, text, retryAfter });
+const DELIVERED = { kind: 'delivered' };
+const savedUser = z.object({ auth_id: z.string() });
+const loggedUser = z.object({ user: savedUser });
+
+const answer = (status: number, text = '', retryAfter: string | null = null) => ({ status, text, retryAfter });
+const from = (user: number) => ({ ...DELIVERY, authId: `user${user}` });
 const LOGGED = answer(200, '{"message_id":1411200492,"created_at":"2018-10-04T12:41:27.980Z"}');
 const FORBIDDEN = answer(403, '{"error_message":"user is not registered"}');
 
@@ -37,6 +43,40 @@ function deliverTo(answers: readonly Answer[], more: Partial<HaptikAccount> = {}
     clock: new ManualClock(),
   });
   return { calls, deliver: (delivery = DELIVERY) => deliver(delivery, NEVER) };
+}
+
+/** Delivers to a Haptik that knows whom it was told of. Each call takes a millisecond. */
+function toHaptik() {
+  const clock = new ManualClock();
+  const haptik = {
+    users: new Set<string>(),
+    registrations: [] as string[],
+    registration: answer(200),
+    refuse: async (): Promise<Answer> => FORBIDDEN,
+  };
+  const post: Post = async ({ name }, url, body) => {
+    const user = 'user' in body ? loggedUser.parse(body).user : savedUser.parse(body);
+    const key = `${name} ${user.auth_id}`;
+    if (url.href !== USER) return haptik.users.has(key) ? LOGGED : haptik.refuse();
+    await new Promise((resolve) => setImmediate(resolve));
+    clock.advance(1);
+    haptik.registrations.push(user.auth_id);
+    if (haptik.registration.status === 200) haptik.users.add(key);
+    return haptik.registration;
+  };
+  const account = (name: string): HaptikAccount => ({
+    name,
+    messageUrl: new URL(MESSAGE),
+    userUrl: new URL(USER),
+    clientId: 'c',
+    token: 't',
+  });
+  const delivering = createDeliver({ post, account, clock });
+  const deliver = (delivery = DELIVERY) => {
+    clock.advance(1);
+    return delivering(delivery, NEVER);
+  };
+  return { clock, haptik, deliver };
 }
 
 describe('what Haptik says of a message decides:', () => {
@@ -143,28 +183,71 @@ describe('a user whom Haptik does not know', () => {
   });
 
   test('is registered once for 500 first messages at the same time', async () => {
-    let isRegistered = false;
-    let registrations = 0;
-    const post: Post = async (_account, url) => {
-      await new Promise((resolve) => setImmediate(resolve));
-      if (url.href !== USER) return isRegistered ? LOGGED : FORBIDDEN;
-      registrations += 1;
-      isRegistered = true;
-      return answer(200);
-    };
-    const account = {
-      name: 'main',
-      messageUrl: new URL(MESSAGE),
-      userUrl: new URL(USER),
-      clientId: 'c',
-      token: 't',
-    };
-    const deliver = createDeliver({ post, account: () => account, clock: new ManualClock() });
+    const { deliver, haptik } = toHaptik();
     const outcomes = await Promise.all(
-      Array.from({ length: 500 }, (_, index) => deliver({ ...DELIVERY, businessId: index }, NEVER)),
+      Array.from({ length: 500 }, (_, index) => deliver({ ...DELIVERY, businessId: index })),
     );
     expect(new Set(outcomes.map(({ kind }) => kind))).toEqual(new Set(['delivered']));
-    expect(registrations).toBe(1);
+    expect(haptik.registrations).toEqual(['u1']);
+  });
+
+  test('is registered once also where Haptik refuses the others only after that', async () => {
+    const { deliver, haptik } = toHaptik();
+    const refusals: (() => void)[] = [];
+    haptik.refuse = () => new Promise((resolve) => refusals.push(() => resolve(FORBIDDEN)));
+    const outcomes = Array.from({ length: 500 }, (_, index) => deliver({ ...DELIVERY, businessId: index }));
+    const [first, ...others] = refusals;
+    first?.();
+    expect(await outcomes[0]).toMatchObject({ kind: 'delivered' });
+    for (const refuse of others) refuse();
+    expect(new Set((await Promise.all(outcomes)).map(({ kind }) => kind))).toEqual(new Set(['delivered']));
+    expect(haptik.registrations).toEqual(['u1']);
+  });
+
+  test('any more, since Haptik has lost them, is registered once more', async () => {
+    const { deliver, haptik } = toHaptik();
+    await deliver();
+    haptik.users.clear();
+    await Promise.all([deliver(), deliver({ ...DELIVERY, businessId: 344 })]);
+    await deliver();
+    expect(haptik.registrations).toEqual(['u1', 'u1']);
+  });
+
+  test('is registered by the next attempt when the registration failed', async () => {
+    const { deliver, haptik } = toHaptik();
+    haptik.registration = answer(500);
+    expect(await deliver()).toMatchObject({ kind: 'retry' });
+    haptik.registration = answer(200);
+    expect(await deliver()).toMatchObject({ kind: 'delivered' });
+    expect(haptik.registrations).toEqual(['u1', 'u1']);
+  });
+
+  test('is registered with each account on its own', async () => {
+    const { deliver, haptik } = toHaptik();
+    haptik.refuse = async () => FORBIDDEN;
+    await Promise.all([deliver(), deliver({ ...DELIVERY, account: 'other' })]);
+    expect(haptik.registrations).toEqual(['u1', 'u1']);
+  });
+
+  test('is remembered among the last 20,000; whoever is forgotten is at worst registered again', async () => {
+    const { deliver, haptik, clock } = toHaptik();
+    const late: (() => void)[] = [];
+    haptik.refuse = () => new Promise((resolve) => late.push(() => resolve(FORBIDDEN)));
+    // Two first messages of the oldest user and of the newest: the second ones are refused once 20,001 are registered.
+    const oldest = [deliver(from(0)), deliver(from(0))];
+    const newest = [deliver(from(20_000)), deliver(from(20_000))];
+    haptik.refuse = async () => FORBIDDEN;
+    late[0]?.();
+    await oldest[0];
+    for (let user = 1; user < 20_000; user += 1) await deliver(from(user));
+    late[2]?.();
+    await newest[0];
+    expect(haptik.registrations).toHaveLength(20_001);
+    clock.advance(1);
+    late[1]?.();
+    late[3]?.();
+    expect(await Promise.all([...oldest, ...newest])).toEqual(Array(4).fill(expect.objectContaining(DELIVERED)));
+    expect(haptik.registrations.slice(20_001)).toEqual(['user0']);
   });
 });
 

@@ -24,8 +24,8 @@ export async function claimAll(store: Store, account = 'main', limit = 100): Pro
 }
 
 /** The only claim that there is. */
-export async function one(store: Store): Promise<Claim> {
-  const [claim, ...more] = await claimAll(store);
+export async function one(store: Store, account?: string): Promise<Claim> {
+  const [claim, ...more] = await claimAll(store, account);
   if (claim === undefined || more.length > 0)
     throw new Error(`expected one claim, not ${more.length + (claim ? 1 : 0)}`);
   return claim;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Outcome } from '../../src/message.ts';
+import type { Delivery, Outcome } from '../../src/message.ts';
 import { Dispatcher, type DispatcherOptions } from '../../src/outbox/dispatcher.ts';
+import type { Decision } from '../../src/outbox/records.ts';
 import type { Store } from '../../src/outbox/store.ts';
 import { memoryLog, onTestEnd, turns, until } from '../support/fixtures.ts';
 import { accountsOf, DELIVERED, FarEnd, HOUR_MS, startOutbox } from '../support/outbox.ts';
@@ -204,6 +205,122 @@ describe('a message that fails', () => {
     await settle();
     clock.advance(500);
     await until('it was tried twice', () => lines.filter((line) => /a bug/.test(String(line.detail))).length === 2);
+  });
+});
+
+describe('a message that its route stops for', () => {
+  const UNKNOWN: Outcome = { kind: 'unknown', status: 504, detail: 'HTTP 504' };
+  const DEAD: Outcome = { kind: 'dead', status: 400, reason: 'refused', detail: 'HTTP 400' };
+  const redrive: Decision = {
+    kind: 'redrive',
+    routing: {
+      reroute: false,
+      table: { version: 'v2', place: () => ({ route: null, dead: 'unroutable', detail: '' }) },
+    },
+  };
+
+  /** `one` has ended so, and `two` waits behind it. */
+  async function stopped(outcome: Outcome) {
+    const outbox = await startOutbox();
+    const { farEnd, dispatcher, send, attempts, settle, pass } = outbox;
+    farEnd.automatic = () => outcome;
+    dispatcher.start();
+    await send('a', 'one', { id: 'one', onUnknown: 'stop', onDead: 'stop' });
+    await attempts(1);
+    await settle();
+    farEnd.automatic = () => DELIVERED;
+    await send('a', 'two', { id: 'two' });
+    await pass(25 * HOUR_MS, HOUR_MS);
+    expect(farEnd.texts).toEqual(['one']);
+    return outbox;
+  }
+
+  test.each([
+    ['unknown', UNKNOWN],
+    ['dead', DEAD],
+  ])('when it is %s keeps its conversation waiting, and no other', async (state, outcome) => {
+    const { farEnd, send, attempts, settle, store } = await stopped(outcome);
+    await send('b', 'other');
+    await attempts(2);
+    await settle();
+    expect(farEnd.texts).toEqual(['one', 'other']);
+    expect(await store.records.get('one')).toMatchObject({ state, attempts: 1 });
+    expect(await store.records.survey()).toMatchObject([{ waiting: 1, stopped: 1, [state]: 1 }]);
+  });
+
+  test.each<[string, Outcome, Decision, string[]]>([
+    ['unknown, is redriven', UNKNOWN, redrive, ['one', 'one', 'two']],
+    ['unknown, is confirmed', UNKNOWN, { kind: 'confirm' }, ['one', 'two']],
+    ['unknown, is discarded', UNKNOWN, { kind: 'discard', reason: 'too late' }, ['one', 'two']],
+    ['dead, is redriven', DEAD, redrive, ['one', 'one', 'two']],
+    ['dead, is discarded', DEAD, { kind: 'discard', reason: 'spam' }, ['one', 'two']],
+  ])('and, %s: its conversation goes on', async (_name, outcome, decision, texts) => {
+    const { farEnd, dispatcher, settle, store } = await stopped(outcome);
+    expect(await store.records.decide('one', decision)).toBe('done');
+    dispatcher.wake('main');
+    await settle();
+    expect(farEnd.texts).toEqual(texts);
+    expect(await store.records.survey()).toMatchObject([{ waiting: 0, stopped: 0, dead: 0, unknown: 0 }]);
+  });
+
+  test('still does so after a restart', async () => {
+    const before = await stopped(UNKNOWN);
+    await before.dispatcher.stop(0);
+    await before.store.close();
+    const { farEnd, dispatcher, settle, store } = await startOutbox({ file: before.file, clock: before.clock });
+    dispatcher.start();
+    await settle();
+    expect(farEnd.texts).toEqual([]);
+    await store.records.decide('one', redrive);
+    dispatcher.wake('main');
+    await settle();
+    expect(farEnd.texts).toEqual(['one', 'two']);
+  });
+});
+
+describe('a process that ends in the middle of an attempt', () => {
+  /** Two messages wait, the first of them is in flight, and the process is gone; another one takes up the file. */
+  async function crashed(onUnknown: Delivery['onUnknown']) {
+    const before = await startOutbox();
+    before.farEnd.automatic = undefined;
+    before.dispatcher.start();
+    await before.send('a', 'one', { id: 'one', onUnknown });
+    await before.send('a', 'two', { id: 'two', onUnknown });
+    await before.settle();
+    expect(before.farEnd.texts).toEqual(['one']);
+    await before.store.close();
+    const outbox = await startOutbox({ file: before.file, clock: before.clock });
+    outbox.dispatcher.start();
+    await outbox.settle();
+    return outbox;
+  }
+
+  test('leaves a message that is sent again, with a warning, in its order', async () => {
+    const { farEnd, lines } = await crashed('retry');
+    expect(farEnd.texts).toEqual(['one', 'two']);
+    const warnings = lines.filter(({ message }) => /possible repeat/.test(message));
+    expect(warnings).toMatchObject([{ level: 'warn', id: 'one' }]);
+  });
+
+  test('leaves a message that is not sent again where the route says so: it is unknown, and a person is told why', async () => {
+    const { farEnd, lines, store, clock, settled } = await crashed('stop');
+    expect(farEnd.texts).toEqual([]);
+    const detail = expect.stringMatching(/the process ended during the attempt/);
+    const evidence = { at: clock.now(), outcome: 'unknown', status: null, duration: null, detail };
+    expect(await store.records.get('one')).toMatchObject({ state: 'unknown', detail, attemptLog: [evidence] });
+    expect(await store.records.get('two')).toMatchObject({ state: 'waiting', attempts: 0 });
+    expect(settled).toMatchObject([{ state: 'unknown' }]);
+    expect(lines).toContainEqual(
+      expect.objectContaining({ level: 'error', message: expect.stringMatching(/^unknown/), id: 'one' }),
+    );
+  });
+
+  test('leaves the message behind it for when a person has decided', async () => {
+    const { farEnd, dispatcher, settle, store } = await crashed('stop');
+    await store.records.decide('one', { kind: 'confirm' });
+    dispatcher.wake('main');
+    await settle();
+    expect(farEnd.texts).toEqual(['two']);
   });
 });
 
@@ -420,6 +537,20 @@ describe('stopping', () => {
     clock.advance(500);
     const { claims } = await store.claim({ account: 'main', limit: 9, leaseMs: 1, busy: new Set() });
     expect(claims).toMatchObject([{ isInDoubt: false, message: { attempts: 0 } }]);
+  });
+
+  test('aborts what does not end in time, and where the route says so leaves it to a person', async () => {
+    const { farEnd, dispatcher, send, settle, store } = await startOutbox();
+    farEnd.automatic = undefined;
+    dispatcher.start();
+    await send('a', 'a1', { id: 'a1', onUnknown: 'stop' });
+    await settle();
+    await dispatcher.stop(0);
+    expect(await store.records.get('a1')).toMatchObject({
+      state: 'unknown',
+      detail: 'aborted',
+      attemptLog: [{ outcome: 'unknown' }],
+    });
   });
 
   test('gives up nothing for having been cut off, however old', async () => {

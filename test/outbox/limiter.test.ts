@@ -3,9 +3,14 @@ import type { Outcome } from '../../src/message.ts';
 import { Limiter } from '../../src/outbox/limiter.ts';
 import { accountsOf, DELIVERED, startOutbox } from '../support/outbox.ts';
 
-/** The most that began within one second, wherever that second is laid. */
+/** The most that began within one second, wherever that second is laid. `times` are in order. */
 function mostInASecond(times: readonly number[]): number {
-  return Math.max(...times.map((start) => times.filter((at) => at >= start && at < start + 1_000).length));
+  let from = 0;
+  const counts = times.map((at, index) => {
+    while ((times[from] ?? at) <= at - 1_000) from += 1;
+    return index - from + 1;
+  });
+  return Math.max(...counts);
 }
 
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index);
@@ -141,12 +146,14 @@ describe('max_per_second', () => {
   });
 
   test('leaves what waits its turn before what has just come in', async () => {
-    const { farEnd, dispatcher, send, pass } = await start();
+    const { clock, farEnd, dispatcher, send, settle } = await start();
     for (const index of upTo(10)) await send(`early${index}`, 'early');
     dispatcher.start();
+    await settle();
     for (const index of upTo(300)) {
+      clock.advance(5);
       await send(`late${index}`, 'late');
-      await pass(5);
+      await settle();
     }
     expect(farEnd.texts.slice(0, 10)).toEqual(upTo(10).map(() => 'early'));
     expect(farEnd.texts.length).toBeGreaterThan(13);
@@ -155,15 +162,19 @@ describe('max_per_second', () => {
 
 describe('max_concurrency', () => {
   test('holds also where a message comes in just as the backlog is looked at', async () => {
-    const { farEnd, dispatcher, send, settle } = await startOutbox({
+    const { farEnd, dispatcher, send, settle, store } = await startOutbox({
       accounts: accountsOf({ main: { maxConcurrency: 1 } }),
     });
     farEnd.automatic = undefined;
     await send('a', 'waits');
+    const claim = store.claim.bind(store);
+    store.claim = (request) => {
+      void send('b', 'comes in');
+      return claim(request);
+    };
     dispatcher.start();
-    await Promise.all(upTo(5).map((index) => send(`user${index}`, 'comes in')));
     await settle();
-    expect(farEnd.calls).toHaveLength(1);
+    expect(farEnd.texts).toEqual(['waits']);
   });
 
   test('lets a conversation with very many waiting keep nobody waiting', async () => {
@@ -193,6 +204,7 @@ describe('an account whose far end asks for less', () => {
     /** Answers what is open, and looks how much is in flight then. */
     const answerAll = async (outcome: Outcome) => {
       const open = outbox.farEnd.calls.splice(0);
+      outbox.clock.advance(100);
       for (const call of open) call.answer(outcome);
       await outbox.settle();
       await outbox.pass(1_000);
@@ -218,9 +230,9 @@ describe('an account whose far end asks for less', () => {
     const { answerAll } = await busy();
     for (const _ of upTo(4)) await answerAll(OVERLOAD);
     const won: number[] = [];
-    for (const _ of upTo(18)) won.push(await answerAll(DELIVERED));
+    for (const _ of upTo(20)) won.push(await answerAll(DELIVERED));
     expect(won.every((count, index) => count - (won[index - 1] ?? 1) <= 1)).toBe(true);
-    expect(won.slice(0, 3)).toEqual([2, 3, 4]);
+    expect(won[8]).toBeGreaterThan(6);
     expect(won.at(-1)).toBe(16);
   });
 

@@ -1,13 +1,55 @@
-import { statSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { readdirSync, statSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from '@jest/globals';
+import { conversationOf } from '../../src/message.ts';
+import { type Routing, strayGroup } from '../../src/outbox/records.ts';
 import { SqliteStore } from '../../src/outbox/sqlite.ts';
 import { ManualClock, memoryLog, onTestEnd, temporaryFolder } from '../support/fixtures.ts';
 import { type Opened, storeContract } from './contract.ts';
 import { recordsContract } from './records-contract.ts';
-import { DEAD, DELIVERED, delivery, message, entry as sample } from './samples.ts';
+import { DEAD, DELIVERED, delivery, message, entry as sample, UNKNOWN } from './samples.ts';
+
+/** Schema version 1, as released. */
+const FIRST_SCHEMA = `
+  create table messages (
+    seq integer primary key,
+    id text not null unique,
+    conversation integer,
+    state text not null,
+    reason text,
+    detail text,
+    channel text not null,
+    provider_id text,
+    message text not null,
+    route text,
+    table_version text not null,
+    delivery text,
+    has_content integer not null default 1,
+    attempts integer not null default 0,
+    accepted_at integer not null,
+    settled_at integer,
+    message_id text,
+    created_at text
+  ) strict;
+  create unique index messages_by_provider_id on messages (channel, provider_id) where provider_id is not null;
+  create index messages_waiting on messages (conversation, seq) where state = 'waiting';
+  create index messages_to_erase on messages (settled_at) where state = 'delivered' and has_content = 1;
+  create index messages_to_prune on messages (settled_at) where state = 'delivered';
+  create table probe (id integer primary key, content blob not null) strict;
+  create table conversations (
+    id integer primary key,
+    key text not null unique,
+    account text not null,
+    pending integer not null,
+    ready_at integer not null,
+    lease text
+  ) strict;
+  create index conversations_ready on conversations (account, ready_at);
+  pragma application_id = 0x68617074;
+  pragma user_version = 1;
+`;
 
 let ids = 0;
 
@@ -40,11 +82,12 @@ const entry = (id: string, text = 't') => ({
 /** A store, and the operator's side of it. */
 async function openBoth(): Promise<Opened> {
   const { store, clock, path } = await open(undefined, undefined, { maxBacklog: 10_000 });
+  let last = store;
   const reopen = async () => {
     // A file that is closed without settling is what a killed process leaves behind.
-    await store.close();
-    const { store: after } = await open(path, clock);
-    return { store: after, records: after.records };
+    await last.close();
+    last = (await open(path, clock)).store;
+    return { store: last, records: last.records };
   };
   return { store, records: store.records, clock, reopen };
 }
@@ -205,5 +248,243 @@ describe('a backlog that is full', () => {
     if (!claims[0]) throw new Error('no claim');
     await after.settle(claims[0], DEAD, undefined);
     expect(await after.accept([entry('m3')])).toMatchObject([{ id: 'm3' }]);
+  });
+});
+
+/** Changes a file that no store has open. */
+function alter(path: string, ...statements: string[]): void {
+  const database = new DatabaseSync(path);
+  for (const statement of statements) database.exec(statement);
+  database.close();
+}
+
+describe('a conversation that was counted wrong', () => {
+  async function spoilt(pending: number) {
+    const { store, path, clock } = await open();
+    await store.accept([entry('m1'), entry('m2')]);
+    await store.close();
+    alter(path, `update conversations set pending = ${pending}`);
+    return open(path, clock, { maxBacklog: 2 });
+  }
+
+  async function deliverAll(store: SqliteStore): Promise<string[]> {
+    const delivered: string[] = [];
+    for (;;) {
+      const { claims } = await store.claim({ account: 'main', limit: 1, leaseMs: 1_000, busy: new Set() });
+      if (!claims[0]) return delivered;
+      delivered.push(claims[0].message.id);
+      await store.settle(claims[0], DELIVERED, undefined);
+    }
+  }
+
+  test.each([
+    ['too high', 7],
+    ['too low', 1],
+    ['at nothing', 0],
+    ['below nothing', -3],
+  ])('%s is mended and named, and delivered to its end', async (_, pending) => {
+    const { store, lines } = await spoilt(pending);
+    const { next, mended } = await store.recount(0, 10);
+    expect(next).toBeUndefined();
+    expect(mended).toHaveLength(1);
+    expect(await store.recount(0, 10)).toEqual({ next: undefined, mended: [] });
+    expect(await deliverAll(store)).toEqual(['m1', 'm2']);
+    expect(lines).toEqual([]);
+  });
+
+  test.each([
+    ['too high', 7],
+    ['too low', 0],
+  ])('%s is counted right for its account too, once it is mended', async (_, pending) => {
+    const { store } = await spoilt(pending);
+    await store.recount(0, 10);
+    expect(store.waiting().get('main')).toBe(2);
+    await expect(store.accept([entry('m3')])).rejects.toMatchObject({ name: 'BacklogFull' });
+    await deliverAll(store);
+    expect(await store.accept([entry('m3')])).toMatchObject([{ id: 'm3' }]);
+  });
+
+  test('and in which nothing waits is forgotten when it is claimed', async () => {
+    const { store, lines } = await spoilt(7);
+    expect(await deliverAll(store)).toEqual(['m1', 'm2']);
+    expect(lines).toMatchObject([{ level: 'error', message: expect.stringMatching(/counted wrong/) }]);
+    expect(store.waiting().get('main')).toBe(0);
+    expect(await store.recount(0, 10)).toEqual({ next: undefined, mended: [] });
+  });
+
+  test('and in which nothing waits is kept while it is stopped', async () => {
+    const { store, path, clock } = await open();
+    await store.accept([entry('m1')]);
+    const { claims } = await store.claim({ account: 'main', limit: 1, leaseMs: 1_000, busy: new Set() });
+    if (claims[0]) await store.settle(claims[0], UNKNOWN, undefined);
+    await store.close();
+    alter(path, 'update conversations set pending = 3');
+    const { store: after } = await open(path, clock);
+    expect((await after.recount(0, 10)).mended).toHaveLength(1);
+    expect(await after.records.survey()).toMatchObject([{ stopped: 1, waiting: 0 }]);
+  });
+});
+
+describe('a backup', () => {
+  test('taken while messages come and go holds all that was there before, and can be worked with', async () => {
+    const { store, clock } = await open(undefined, undefined, { maxBacklog: 100_000 });
+    const text = 'x'.repeat(10_000);
+    const before = Array.from({ length: 500 }, (_, index) => `m${index}`);
+    await store.accept(before.map((id) => entry(id, text)));
+    const copy = join(await temporaryFolder(), 'copy.db');
+    let isDone = false;
+    const backup = store.records.backup(copy).finally(() => {
+      isDone = true;
+    });
+    let later = 0;
+    for (; !isDone; later += 1) {
+      await store.accept([entry(`later${later}`, text)]);
+      const { claims } = await store.claim({ account: 'main', limit: 1, leaseMs: 1_000, busy: new Set() });
+      if (claims[0]) await store.settle(claims[0], DELIVERED, undefined);
+    }
+    await backup;
+    expect(later).toBeGreaterThan(1);
+    expect((await store.records.list({}, { after: undefined, limit: 2_000 })).items).toHaveLength(500 + later);
+
+    const { store: restored } = await open(copy, clock);
+    const { items } = await restored.records.list({}, { after: undefined, limit: 2_000 });
+    const found = new Set(items.map(({ id }) => id));
+    expect(before.filter((id) => !found.has(id))).toEqual([]);
+    expect(await restored.recount(0, 10)).toEqual({ next: undefined, mended: [] });
+    expect(await restored.accept([entry('new')])).toMatchObject([{ id: 'new' }]);
+  });
+
+  test('is for its owner alone, and one file', async () => {
+    const { store } = await open();
+    await store.accept([entry('m1')]);
+    const folder = await temporaryFolder();
+    await store.records.backup(join(folder, 'copy.db'));
+    expect(readdirSync(folder)).toEqual(['copy.db']);
+    expect(statSync(join(folder, 'copy.db')).mode & 0o777).toBe(0o600);
+  });
+
+  test('never writes over a file', async () => {
+    const { store } = await open();
+    const file = join(await temporaryFolder(), 'copy.db');
+    await writeFile(file, 'theirs');
+    await expect(store.records.backup(file)).rejects.toMatchObject({
+      name: 'BackupRefused',
+      message: expect.stringMatching(/copy\.db is there already; name a new file/),
+    });
+    expect(await readFile(file, 'utf8')).toBe('theirs');
+  });
+
+  test('into a folder that is not there is refused with the reason, and leaves nothing', async () => {
+    const { store } = await open();
+    const folder = await temporaryFolder();
+    await expect(store.records.backup(join(folder, 'below', 'copy.db'))).rejects.toMatchObject({
+      name: 'BackupRefused',
+      message: expect.stringMatching(/cannot be written \(.*ENOENT/),
+    });
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test('that another one is writing already is refused, and the other one is not harmed', async () => {
+    const { store } = await open();
+    await store.accept([entry('m1')]);
+    const folder = await temporaryFolder();
+    const backup = () => store.records.backup(join(folder, 'copy.db'));
+    const results = await Promise.allSettled([backup(), backup()]);
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+    expect(results[1]).toMatchObject({ reason: { name: 'BackupRefused' } });
+    expect(readdirSync(folder)).toEqual(['copy.db']);
+  });
+
+  test('goes to its end though the store is closed meanwhile', async () => {
+    const { store } = await open();
+    const messages = Array.from({ length: 100 }, (_, index) => entry(`m${index}`, 'x'.repeat(100_000)));
+    await store.accept(messages);
+    const copy = join(await temporaryFolder(), 'copy.db');
+    const backup = store.records.backup(copy);
+    await store.close();
+    await backup;
+    const { store: restored } = await open(copy);
+    const { items } = await restored.records.list({}, { after: undefined, limit: 1_000 });
+    expect(items).toHaveLength(messages.length);
+  });
+});
+
+describe('a file of the first version', () => {
+  /** As the first release made it: with a message that waits, a delivered, a dead, and one that no route fitted. */
+  async function firstVersion(authId: string): Promise<string> {
+    const path = join(await temporaryFolder(), 'bridge.db');
+    const { onUnknown, onDead, ...usual } = delivery(authId);
+    const key = JSON.stringify([usual.account, usual.businessId, usual.authId]);
+    const database = new DatabaseSync(path);
+    database.exec(FIRST_SCHEMA);
+    database.prepare("insert into conversations values (1, ?, 'main', 1, 0, null)").run(key);
+    const insert = database.prepare(`
+      insert into messages (id, conversation, state, reason, detail, channel, provider_id, message, route, table_version,
+        delivery, attempts, accepted_at, settled_at)
+      values (?, ?, ?, ?, ?, 'chat', ?, ?, ?, 'v1', ?, 0, 1000, ?)`);
+    const add = (id: string, conversation: number | null, state: string, settledAt: number | null, reason?: string) => {
+      const isStray = reason === 'unroutable';
+      const texts = [id, JSON.stringify(message({ providerId: id })), isStray ? null : 'routes[0]'];
+      const [detail, delivered] = [reason ? 'a fault' : null, isStray ? null : JSON.stringify(usual)];
+      insert.run(id, conversation, state, reason ?? null, detail, ...texts, delivered, settledAt);
+    };
+    add('delivered', null, 'delivered', 2_000);
+    add('dead', null, 'dead', 2_000, 'refused');
+    add('stray', null, 'dead', 1_000, 'unroutable');
+    add('waiting', 1, 'waiting', null);
+    database.close();
+    return path;
+  }
+
+  const NOWHERE = { route: null, dead: 'unroutable', detail: 'no route' } as const;
+  const AS_IT_WAS: Routing = { table: { version: 'v2', place: () => NOWHERE }, reroute: false };
+  const ONE = { account: 'main', limit: 1, leaseMs: 1_000, busy: new Set<number>() };
+
+  test('is brought to today’s: what waits is delivered as it would have been', async () => {
+    const { store, clock } = await open(await firstVersion('a'));
+    const { claims } = await store.claim(ONE);
+    expect(claims).toMatchObject([{ isInDoubt: false, message: { id: 'waiting', attempts: 0, acceptedAt: 1_000 } }]);
+    expect(claims[0]?.message).toMatchObject({ delivery: delivery('a'), ageMs: clock.now() - 1_000 });
+    if (claims[0]) await store.settle(claims[0], DELIVERED, undefined);
+    expect(await store.recount(0, 10)).toEqual({ next: undefined, mended: [] });
+  });
+
+  test('keeps what it knows, and repeats are known still', async () => {
+    const { store } = await open(await firstVersion('a'));
+    const { items } = await store.records.list({}, { after: undefined, limit: 10 });
+    expect(items.map(({ id, state, account }) => [id, state, account])).toEqual([
+      ['waiting', 'waiting', 'main'],
+      ['stray', 'dead', null],
+      ['dead', 'dead', 'main'],
+      ['delivered', 'delivered', 'main'],
+    ]);
+    expect(await store.accept([sample('m1', 'a', { providerId: 'delivered' })])).toMatchObject([{ isDuplicate: true }]);
+    expect(await store.records.survey()).toMatchObject([{ account: 'main', waiting: 1, dead: 1, oldestAt: 1_000 }]);
+    expect(await store.records.get('dead')).toMatchObject({ detail: 'a fault', text: 't', attemptLog: [] });
+  });
+
+  test.each(['a', 'a "quoted" \\ \n\u0001\u007f name, é 😀/'])('has its dead letters redriven: %j', async (authId) => {
+    const { store } = await open(await firstVersion(authId));
+    const { groups } = await store.records.walk({}, undefined);
+    expect([...groups].sort()).toEqual([strayGroup('chat', { sender: 's' }), conversationOf(delivery(authId))].sort());
+    expect(await store.records.redrive(conversationOf(delivery(authId)), {}, AS_IT_WAS)).toMatchObject({ redriven: 1 });
+    const placed = {
+      table: { version: 'v2', place: () => ({ route: 'r', delivery: delivery(authId) }) },
+      reroute: false,
+    };
+    expect(await store.records.decide('stray', { kind: 'redrive', routing: placed })).toBe('done');
+    const delivered: string[] = [];
+    for (let [claim] = (await store.claim(ONE)).claims; claim; [claim] = (await store.claim(ONE)).claims) {
+      delivered.push(claim.message.id);
+      await store.settle(claim, DELIVERED, undefined);
+    }
+    expect(delivered).toEqual(['dead', 'stray', 'waiting']);
+  });
+
+  test('that was left while it delivered says that the message is in doubt', async () => {
+    const path = await firstVersion('a');
+    alter(path, "update conversations set lease = 'left'");
+    const { store } = await open(path);
+    expect((await store.claim(ONE)).claims).toMatchObject([{ isInDoubt: true, message: { id: 'waiting' } }]);
   });
 });

@@ -12,6 +12,8 @@ export interface Running {
   readonly bridge: Bridge;
   readonly simulator: Simulator;
   readonly request: ReturnType<typeof supertest>;
+  /** Asks the operator's listener. */
+  readonly admin: ReturnType<typeof supertest>;
   readonly lines: LogLine[];
   /** The database's path. */
   readonly database: string;
@@ -20,6 +22,7 @@ export interface Running {
 interface Options {
   /** The routing file but for its accounts. */
   readonly routing: string;
+  readonly accounts?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly overrides?: Partial<Overrides>;
   readonly simulator?: Simulator;
@@ -48,11 +51,17 @@ export async function startSimulator(): Promise<{ readonly simulator: Simulator;
 }
 
 /** A whole bridge with a real database and a simulated Haptik, on ports of their own. */
-export async function startTestBridge({ routing, env, overrides, folder }: Options): Promise<Running> {
+export async function startTestBridge({
+  routing,
+  accounts = ACCOUNTS,
+  env,
+  overrides,
+  folder,
+}: Options): Promise<Running> {
   const { simulator, url } = await startSimulator();
   const place = folder ?? (await temporaryFolder());
   const file = join(place, 'routing.yaml');
-  await writeFile(file, ACCOUNTS + routing);
+  await writeFile(file, accounts + routing);
   const { log, lines } = memoryLog();
   const database = join(place, 'bridge.db');
   const settings = readSettings({
@@ -67,5 +76,5 @@ export async function startTestBridge({ routing, env, overrides, folder }: Optio
   });
   const bridge = await startBridge(settings, { log, ...overrides });
   onTestEnd(() => bridge.stop());
-  return { bridge, simulator, request: supertest(bridge.url), lines, database };
+  return { bridge, simulator, request: supertest(bridge.url), admin: supertest(bridge.adminUrl), lines, database };
 }

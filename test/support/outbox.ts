@@ -30,6 +30,7 @@ export class FarEnd {
 
   deliver = (delivery: Delivery, signal: AbortSignal): Promise<Outcome> =>
     new Promise((resolve) => {
+      if (signal.aborted) return resolve({ kind: 'retry', detail: 'not called any more' });
       signal.addEventListener('abort', () => resolve({ kind: 'unknown', detail: 'aborted' }));
       const { text, authId, account } = delivery;
       this.calls.push({ text, authId, account, at: this.#clock.elapsed(), answer: resolve });
