@@ -60,7 +60,8 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     newToken: randomUUID,
     log,
   });
-  for (const [account, waiting] of store.waiting()) {
+  for (const account of store.waiting.accounts) {
+    const waiting = store.waiting.of(account);
     if (!table.accounts.has(account))
       log.warn('messages wait for an account that the routing file does not have', { account, waiting });
   }

@@ -2,7 +2,7 @@ import { Router } from 'express';
 import { NotFound } from '../errors.ts';
 import type { Lanes } from '../outbox/lanes.ts';
 import type { AccountSurvey, Records } from '../outbox/records.ts';
-import { type AccountState, accountView } from './shapes.ts';
+import { type AccountState, accountView, emptyBody, read } from './shapes.ts';
 
 export interface AccountsOptions {
   readonly records: Pick<Records, 'survey'>;
@@ -21,6 +21,7 @@ export function accounts({ records, lanes, wake }: AccountsOptions): Router {
 
   for (const action of ['pause', 'resume'] as const) {
     router.post(`/accounts/:name/${action}`, async (request, response) => {
+      read(emptyBody, request.body);
       const name = String(request.params.name);
       const find = async () => (await surveyAccounts(records, lanes)).find(({ survey }) => survey.account === name);
       if ((await find()) === undefined) throw new NotFound(`There is no account "${name}".`);

@@ -3,11 +3,12 @@ import type { Clock } from '../clock.ts';
 import { Conflict, NotFound, Unavailable } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Decision, Records, Routing } from '../outbox/records.ts';
-import { discardAll, preview, redriveAll } from '../outbox/redrive.ts';
+import { discardAll, preview, redriveAll } from './redrive.ts';
 import {
   detailsView,
   discardBody,
   discardOneBody,
+  emptyBody,
   listQuery,
   messageView,
   read,
@@ -53,6 +54,7 @@ export function messages({ records, table, isKnown, wake, clock, log, stopping }
   });
 
   router.post('/messages/:id/confirm', async (request, response) => {
+    read(emptyBody, request.body);
     await decide(request, response, { kind: 'confirm' });
     wake();
   });

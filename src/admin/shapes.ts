@@ -1,13 +1,7 @@
 import { z } from 'zod';
 import { Invalid } from '../errors.ts';
 import type { HoldView } from '../outbox/lanes.ts';
-import {
-  type AccountSurvey,
-  MESSAGE_STATES,
-  type MessageDetails,
-  type MessageFilter,
-  type MessageRecord,
-} from '../outbox/records.ts';
+import type { AccountSurvey, MessageDetails, MessageFilter, MessageRecord, MessageState } from '../outbox/records.ts';
 
 /** What the API takes and gives: snake_case, times in ISO 8601. */
 
@@ -15,11 +9,12 @@ const words = z.string().min(1).max(1_000);
 const time = z.iso
   .datetime({ offset: true, error: 'must be a time such as 2026-11-22T12:30:00Z' })
   .transform((text) => Date.parse(text));
+const STATES = ['waiting', 'delivered', 'unknown', 'dead', 'discarded'] as const satisfies readonly MessageState[];
 const oneOf = <const T extends readonly string[]>(values: T) =>
   z.enum(values, { error: `must be one of ${values.join(', ')}` });
 const filterShape = z
   .object({
-    state: oneOf(MESSAGE_STATES),
+    state: oneOf(STATES),
     channel: words,
     account: words,
     auth_id: words,
@@ -72,6 +67,8 @@ export const redriveBody = z.strictObject({
 });
 export const discardBody = z.strictObject({ filter: asideFilter, reason: why });
 export const redriveOneBody = z.strictObject({ reroute: z.boolean().default(false) }).prefault({});
+/** For what takes nothing. */
+export const emptyBody = z.strictObject({}).prefault({});
 export const discardOneBody = z.strictObject({ reason: why });
 export const backupBody = z.strictObject({
   file: z.string().regex(/^\//, 'must be an absolute path, on the machine that the bridge runs on'),

@@ -4,16 +4,17 @@ import { messageOf, propertyOf } from '../fault.ts';
 const EXIT_FAILED = 1;
 /** EX_UNAVAILABLE: what it needs is not there. */
 const EXIT_UNAVAILABLE = 69;
-/** EX_TEMPFAIL: try again, somebody else has it right now. */
-const EXIT_IN_USE = 75;
+/** EX_TEMPFAIL: try again: somebody else has it right now, or there is no room. */
+const EXIT_LATER = 75;
 /** EX_CONFIG: trying again will not help. */
 const EXIT_CONFIG = 78;
 
 const CODES: Readonly<Record<string, number>> = {
   BridgeRefused: EXIT_FAILED,
   BridgeUnreachable: EXIT_UNAVAILABLE,
-  PortInUse: EXIT_IN_USE,
-  FileInUse: EXIT_IN_USE,
+  PortInUse: EXIT_LATER,
+  FileInUse: EXIT_LATER,
+  StoreUnavailable: EXIT_LATER,
   ListenRefused: EXIT_CONFIG,
   SettingsRefused: EXIT_CONFIG,
   RoutingRefused: EXIT_CONFIG,

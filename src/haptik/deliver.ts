@@ -137,7 +137,14 @@ function judgeRegistration(answer: Answer, now: number): Registration {
   }
   const { status } = answer;
   const detail = `registering the user: HTTP ${status}`;
-  if (status >= 200 && status < 300) return { kind: 'registered' };
+  if (status >= 200 && status < 300) {
+    if (answer.text.trim() === '' || parsed(answer.text) !== undefined) return { kind: 'registered' };
+    return {
+      kind: 'retry',
+      status,
+      detail: `${detail}, but not in JSON: something else than Haptik may have answered`,
+    };
+  }
   // A 403 here is no answer of Haptik's. Something in front of it may refuse us all, or just what this user is called.
   if (status === 401 || status === 403) return { kind: 'hold', status, detail, isSpent: status === 403 };
   if (isTransient(status)) return retry(status, detail, answer.retryAfter, now);

@@ -38,8 +38,7 @@ export interface Records {
   backup(file: string): Promise<void>;
 }
 
-export const MESSAGE_STATES = ['waiting', 'delivered', 'unknown', 'dead', 'discarded'] as const;
-export type MessageState = (typeof MESSAGE_STATES)[number];
+export type MessageState = 'waiting' | 'delivered' | 'unknown' | 'dead' | 'discarded';
 
 /** All that is given must fit. Times are milliseconds since the epoch: from `since` on, before `until`. */
 export interface MessageFilter {

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { messageOf, propertyOf } from '../fault.ts';
 import { identify, migrate } from './sqlite-schema.ts';
-import { FileInUse, StoreRefused } from './store.ts';
+import { FileInUse, StoreRefused, StoreUnavailable } from './store.ts';
 
 /** Enough for the indexes of a backlog of 100,000 messages; what does not fit is read from disk for each accept. */
 const CACHE_KIB = 16_384;
@@ -11,11 +11,15 @@ const COMMITS_MEASURED = 5;
 /** https://www.sqlite.org/rescode.html */
 const SQLITE_BUSY = 5;
 const SQLITE_LOCKED = 6;
+const SQLITE_IOERR = 10;
+const SQLITE_FULL = 13;
+/** Of an extended code, such as IOERR_WRITE, the last byte is the code. */
+const PRIMARY = 0xff;
 
 /**
  * Opens the file for this process alone, made where there is none, and brought to today's schema.
  *
- * @throws {FileInUse} when another process has it; {StoreRefused} when it cannot be used
+ * @throws {FileInUse} when another process has it; {StoreUnavailable} when its disk is full or fails; {StoreRefused} when it cannot be used
  */
 export function openFile(file: string): DatabaseSync {
   let database: DatabaseSync | undefined;
@@ -42,9 +46,12 @@ export function openFile(file: string): DatabaseSync {
 }
 
 /** What keeps a file from being used, in words that say what to do. */
-export function refusalOf(cause: unknown, file: string): FileInUse | StoreRefused {
+export function refusalOf(cause: unknown, file: string): FileInUse | StoreUnavailable | StoreRefused {
   if (cause instanceof StoreRefused) return cause;
-  const code = propertyOf(cause, 'errcode');
+  const code = Number(propertyOf(cause, 'errcode')) & PRIMARY;
+  if (code === SQLITE_FULL || code === SQLITE_IOERR) {
+    return new StoreUnavailable(`${file} cannot be written (${messageOf(cause)}); make room on its disk.`, { cause });
+  }
   if (code === SQLITE_BUSY || code === SQLITE_LOCKED) {
     const advice = 'a file has one owner. Stop the other one, or name another file in DATABASE_URL';
     return new FileInUse(`${file} is in use by another process; ${advice}.`, { cause });

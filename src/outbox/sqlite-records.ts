@@ -22,13 +22,14 @@ import {
   type Walk,
 } from './records.ts';
 import type { Attempt } from './store.ts';
+import type { Tally } from './tally.ts';
 
 interface Options {
   readonly database: DatabaseSync;
   readonly commits: GroupCommit;
   readonly clock: Pick<Clock, 'now'>;
   /** Waiting messages of each account, kept up to date here too. */
-  readonly waiting: Map<string, number>;
+  readonly waiting: Tally;
 }
 
 /** Rows looked at in one go: some milliseconds, then others have their turn. */
@@ -104,7 +105,7 @@ export class SqliteRecords implements Records {
 
   async decide(id: string, decision: Decision): Promise<DecisionResult> {
     const { result, freed } = await this.#options.commits.run(() => this.#decide(id, decision));
-    for (const [account, by] of freed) this.#countUp(account, by);
+    for (const [account, by] of freed) this.#options.waiting.add(account, by);
     return result;
   }
 
@@ -181,7 +182,7 @@ export class SqliteRecords implements Records {
       }
       return { counts, redriven: rows.length - unplaced, unplaced };
     });
-    for (const [account, by] of counts) this.#countUp(account, by);
+    for (const [account, by] of counts) this.#options.waiting.add(account, by);
     return { redriven, unplaced };
   }
 
@@ -217,12 +218,12 @@ export class SqliteRecords implements Records {
     const count = (account: string, state: MessageState) =>
       Number(aside.find((row) => row.account === account && row.state === state)?.n ?? 0);
     const named = aside.flatMap(({ account }) => (account === null ? [] : String(account)));
-    return [...new Set([...this.#options.waiting.keys(), ...stopped.keys(), ...named])].map((account) => {
+    return [...new Set([...this.#options.waiting.accounts, ...stopped.keys(), ...named])].map((account) => {
       const oldestAt = this.#sql.oldest.get(account)?.accepted_at;
       const since = stopped.get(account)?.since;
       return {
         account,
-        waiting: this.#options.waiting.get(account) ?? 0,
+        waiting: this.#options.waiting.of(account),
         oldestAt: oldestAt === undefined ? undefined : Number(oldestAt),
         stopped: Number(stopped.get(account)?.n ?? 0),
         stoppedSince: since === undefined ? undefined : Number(since),
@@ -270,7 +271,7 @@ export class SqliteRecords implements Records {
 
   /** Before it nothing waits, of that account or of any. */
   #oldestWaiting(account: string | undefined): number | undefined {
-    const accounts = account === undefined ? [...this.#options.waiting.keys()] : [account];
+    const accounts = account === undefined ? this.#options.waiting.accounts : [account];
     const oldest = accounts.flatMap((name) => {
       const seq = this.#sql.oldest.get(name)?.seq;
       return seq === undefined ? [] : Number(seq);
@@ -326,10 +327,6 @@ export class SqliteRecords implements Records {
   #goOn(seq: number, now: number): void {
     const conversation = this.#sql.goOn.get(now, seq)?.id;
     if (conversation !== undefined) this.#sql.forgetIdle.run({ id: Number(conversation) });
-  }
-
-  #countUp(account: string, by: number): void {
-    this.#options.waiting.set(account, (this.#options.waiting.get(account) ?? 0) + by);
   }
 }
 

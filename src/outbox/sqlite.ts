@@ -20,10 +20,11 @@ import {
   type SettleResult,
   type Store,
 } from './store.ts';
+import { Tally } from './tally.ts';
 
 interface Options {
   readonly file: string;
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Pick<Clock, 'now' | 'elapsed'>;
   readonly newToken: () => string;
   readonly log: Log;
   /** Waiting messages per account, above which no more are accepted. */
@@ -36,6 +37,8 @@ interface Options {
 const SLOW_COMMIT_MS = 5;
 /** Nothing is ever put off longer than this, so what looks so has seen the clock jump. */
 const LONGEST_DELAY_MS = 3_600_000;
+/** Less is the two clocks being read one after the other, or time being slewed. */
+const NOTABLE_DRIFT_MS = 1_000;
 
 const PROBE_BYTES = 1_048_576;
 /** The share of the file that may be empty: what is given back has to be asked for again when the next burst comes. */
@@ -47,8 +50,10 @@ export class SqliteStore implements Store {
   readonly #commits: GroupCommit;
   readonly #options: Options;
   readonly #sql: Statements;
-  readonly #waiting: Map<string, number>;
+  readonly waiting = new Tally();
   #lastSeq: number;
+  /** The machine's time less the time that has passed: it changes when the machine's time is set. */
+  #offset: number;
   /** The operator's side of it. */
   readonly records: SqliteRecords;
   #isFailing = false;
@@ -60,8 +65,9 @@ export class SqliteStore implements Store {
     this.#database = openFile(options.file);
     try {
       this.#sql = prepareStatements(this.#database);
-      this.#endLeases();
-      this.#waiting = this.#countWaiting();
+      this.#offset = this.#offsetNow();
+      this.#takeOver();
+      this.#countWaiting();
       this.#lastSeq = Number(this.#database.prepare('select max(seq) as seq from messages').get()?.seq ?? 0);
     } catch (error) {
       this.#database.close();
@@ -72,14 +78,14 @@ export class SqliteStore implements Store {
       database: this.#database,
       commits: this.#commits,
       clock: options.clock,
-      waiting: this.#waiting,
+      waiting: this.waiting,
     });
   }
 
   async accept(entries: readonly Entry[]): Promise<readonly Acceptance[]> {
     for (const account of new Set(entries.map(accountOf))) {
-      if (account === undefined || this.#waitingOf(account) < this.#options.maxBacklog) continue;
-      throw new BacklogFull(`${this.#waitingOf(account)} messages of account ${account} wait already (MAX_BACKLOG)`);
+      if (account === undefined || this.waiting.of(account) < this.#options.maxBacklog) continue;
+      throw new BacklogFull(`${this.waiting.of(account)} messages of account ${account} wait already (MAX_BACKLOG)`);
     }
     const acceptances = await this.#commits
       .run(() => entries.map((entry) => this.#acceptOne(entry)))
@@ -90,19 +96,19 @@ export class SqliteStore implements Store {
     this.#isFailing = false;
     for (const [index, entry] of entries.entries()) {
       const account = accountOf(entry);
-      if (account !== undefined && !acceptances[index]?.isDuplicate) this.#countUp(account, 1);
+      if (account !== undefined && !acceptances[index]?.isDuplicate) this.waiting.add(account, 1);
     }
     return acceptances;
   }
 
   async claim({ account, limit, leaseMs, busy }: ClaimRequest): Promise<ClaimResult> {
+    await this.#followClock();
     const { result, mended } = await this.#commits.run(() => {
       let mended = 0;
       const now = this.#options.clock.now();
       const isFree = ({ id }: Row) => !busy.has(Number(id));
       const due = take(limit, this.#sql.due.iterate(account, now), isFree);
-      const jumped = take(limit - due.length, this.#sql.jumped.iterate(account, now + LONGEST_DELAY_MS), isFree);
-      const claims = [...due, ...jumped].flatMap(({ id, in_flight }) => {
+      const claims = due.flatMap(({ id, in_flight }) => {
         // Its lease ended without a settle. Something may have been put in front of it since.
         if (in_flight !== null) this.#sql.doubt.run(Number(in_flight));
         const claim = this.#head(Number(id), account, this.#options.newToken(), now + leaseMs);
@@ -116,7 +122,7 @@ export class SqliteStore implements Store {
         mended,
       };
     });
-    if (mended > 0) this.#countUp(account, -mended);
+    if (mended > 0) this.waiting.add(account, -mended);
     return result;
   }
 
@@ -126,7 +132,7 @@ export class SqliteStore implements Store {
     keepLease: { leaseMs: number } | undefined,
   ): Promise<SettleResult> {
     const { result, changed } = await this.#commits.run(() => this.#settleOne(claim, settlement, keepLease));
-    this.#countUp(claim.account, -changed);
+    this.waiting.add(claim.account, -changed);
     return result;
   }
 
@@ -160,7 +166,7 @@ export class SqliteStore implements Store {
       return { rows, wrong };
     });
     for (const { account, pending, waiting } of wrong) {
-      this.#countUp(String(account), Number(waiting) - Number(pending));
+      this.waiting.add(String(account), Number(waiting) - Number(pending));
     }
     const last = rows.length < limit ? undefined : rows.at(-1)?.id;
     return {
@@ -223,35 +229,44 @@ export class SqliteStore implements Store {
     return cost;
   }
 
-  /** Whoever held a lease is gone, since this process owns the file. What was in flight stays noted: it is in doubt. */
-  #endLeases(): void {
-    this.#database
-      .prepare('update conversations set ready_at = ? where lease is not null')
-      .run(this.#options.clock.now());
+  /**
+   * Whoever held a lease is gone, since this process owns the file. What was in flight stays noted: it is in doubt. Times
+   * that the clock cannot have meant, since it was set back meanwhile, are brought back to it.
+   */
+  #takeOver(): void {
+    const now = this.#options.clock.now();
+    const run = (sql: string, ...values: number[]) => this.#database.prepare(sql).run(...values);
+    run('update conversations set ready_at = ? where lease is not null', now);
+    const last = this.#database.prepare('select accepted_at from messages order by seq desc limit 1').get();
+    const ahead = Number(last?.accepted_at ?? 0) - now;
+    if (ahead > 0) run('update conversations set ready_at = ready_at - ?', ahead);
+    run('update conversations set ready_at = ? where ready_at > ?', now, now + LONGEST_DELAY_MS);
   }
 
-  #countWaiting(): Map<string, number> {
+  /** When the machine's time is set, what is due in a minute is still to be due in a minute. */
+  async #followClock(): Promise<void> {
+    const offset = this.#offsetNow();
+    const drift = offset - this.#offset;
+    if (Math.abs(drift) < NOTABLE_DRIFT_MS) return;
+    this.#offset = offset;
+    await this.#commits.run(() => void this.#sql.shift.run(Math.round(drift)));
+    this.#options.log.warn("the machine's time was set; what waits goes by it", { by_ms: Math.round(drift) });
+  }
+
+  #offsetNow(): number {
+    const { clock } = this.#options;
+    return clock.now() - clock.elapsed();
+  }
+
+  #countWaiting(): void {
     const rows = this.#database.prepare('select account, sum(pending) as n from conversations group by account').all();
-    return new Map(rows.map(({ account, n }) => [String(account), Number(n)]));
-  }
-
-  /** How many messages of each account wait. */
-  waiting(): ReadonlyMap<string, number> {
-    return this.#waiting;
+    for (const { account, n } of rows) this.waiting.add(String(account), Number(n));
   }
 
   /** Known before the message is stored, since its conversation's lease names it. Gaps mean nothing. */
   #newSeq(): number {
     this.#lastSeq += 1;
     return this.#lastSeq;
-  }
-
-  #waitingOf(account: string): number {
-    return this.#waiting.get(account) ?? 0;
-  }
-
-  #countUp(account: string, by: number): void {
-    this.#waiting.set(account, this.#waitingOf(account) + by);
   }
 
   #acceptOne(entry: Entry): Acceptance {

@@ -172,6 +172,11 @@ export class FileInUse extends Error {
   override readonly name = 'FileInUse';
 }
 
+/** The database cannot be used right now: its disk is full, or fails. */
+export class StoreUnavailable extends Error {
+  override readonly name = 'StoreUnavailable';
+}
+
 /** The database cannot be used as it is, and waiting does not help. */
 export class StoreRefused extends Error {
   override readonly name = 'StoreRefused';

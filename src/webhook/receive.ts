@@ -121,7 +121,7 @@ const LONGEST_WAIT_SECONDS = 20;
 
 /** RFC 7240 §4.3: how many seconds the caller would wait for an answer. */
 function preferredWait(request: Request): number {
-  const [, seconds = '0'] = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})\b/i.exec(request.get('prefer') ?? '') ?? [];
+  const [, seconds = '0'] = /(?:^|,)\s*wait\s*=\s*"?(\d+)\b/i.exec(request.get('prefer') ?? '') ?? [];
   return Math.min(Number(seconds), LONGEST_WAIT_SECONDS);
 }
 
@@ -133,11 +133,13 @@ async function fates(
   response: Response,
 ): Promise<readonly Receipt[]> {
   const gone = new AbortController();
-  response.once('close', () => gone.abort());
+  if (response.closed) gone.abort();
+  else response.once('close', () => gone.abort());
   const ending = AbortSignal.any([gone.signal, stopping]);
   return Promise.all(
     receipts.map(async (receipt): Promise<Receipt> => {
-      const record = await wait(receipt.id, ms, ending);
+      // It is stored, whatever becomes of looking at it.
+      const record = await wait(receipt.id, ms, ending).catch(() => undefined);
       if (record === undefined) return receipt;
       const { id, state: status, reason, messageId: message_id, createdAt: created_at } = record;
       if (status === 'delivered') return { id, status, message_id, created_at };

@@ -225,6 +225,25 @@ describe('an account that the routing file has no longer', () => {
     expect(texts(back)).toEqual(['dead']);
   });
 
+  test('gives what waits in it to another by a redrive that says so, in its order', async () => {
+    const folder = await temporaryFolder();
+    const before = await startTestBridge({ accounts: TWO_ACCOUNTS, routing: TWO_CHANNELS, folder });
+    before.simulator.addFault({ rate: 1, status: 500, headers: { 'retry-after': '600' } });
+    for (const text of ['a', 'b', 'c']) await post(before, text, 'other');
+    await before.bridge.stop();
+
+    const moved = TWO_CHANNELS.replace('account: second', 'account: main');
+    const gone = await startTestBridge({ routing: moved, folder });
+    const body = { filter: { account: 'second', state: 'waiting' }, reroute: true };
+    const preview = await gone.admin.post('/api/redrive').send({ ...body, preview: true });
+    expect([preview.status, preview.body.count, preview.body.conversations]).toEqual([200, 3, 1]);
+    expect((await gone.admin.post('/api/redrive').send(body)).body.redriven).toBe(3);
+    await until('all have arrived', () => gone.simulator.messages.length === 3);
+    expect(texts(gone)).toEqual(['a', 'b', 'c']);
+    expect((await account(gone, 'second'))?.waiting ?? 0).toBe(0);
+    expect((await gone.admin.post('/api/redrive').send(body)).body.redriven).toBe(0);
+  });
+
   test('is not shown when nothing of it is stored', async () => {
     const folder = await temporaryFolder();
     const before = await startTestBridge({ accounts: TWO_ACCOUNTS, routing: TWO_CHANNELS, folder });

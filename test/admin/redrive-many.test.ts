@@ -58,7 +58,7 @@ test('a redrive of 10,000 dead letters in 500 conversations, while new messages 
   const dead = upTo(EACH).flatMap((n) => upTo(CONVERSATIONS).map((c) => ({ sender: nameOf(c), text: `dead ${n}` })));
   for (let from = 0; from < DEAD; from += BATCH) await post(dead.slice(from, from + BATCH));
   // A line for each that is accepted, and one for each that dies; asking the bridge all the time would slow it down.
-  await until('all have been tried', () => lines.length >= 2 * DEAD, 60_000);
+  await until('all have been tried', () => lines.length >= 2 * DEAD, 120_000);
   await until('all are dead', async () => (await admin.get('/api/accounts')).body.items[0].dead === DEAD);
   simulator.clearFaults();
 
@@ -91,7 +91,7 @@ test('a redrive of 10,000 dead letters in 500 conversations, while new messages 
   expect(last).toEqual({ redriven: DEAD, conversations: CONVERSATIONS, unplaced: 0, done: true });
 
   const all = DEAD + sent.flat().length;
-  await until('all have arrived', () => simulator.messages.length >= all, 60_000);
+  await until('all have arrived', () => simulator.messages.length >= all, 120_000);
   await until('nothing waits', async () => (await admin.get('/api/accounts')).body.items[0].waiting === 0);
   expect(simulator.messages.length).toBe(all);
   const arrived = upTo(CONVERSATIONS).map((): string[] => []);
@@ -113,4 +113,4 @@ test('a redrive of 10,000 dead letters in 500 conversations, while new messages 
   // All of this says something only where new ones did come both before and after.
   expect(countOfLate).toBeGreaterThan(CONVERSATIONS);
   expect(arrived.filter((texts) => texts[0] !== 'dead 0').length).toBeGreaterThan(0);
-}, 90_000);
+}, 240_000);

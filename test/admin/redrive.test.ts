@@ -1,8 +1,8 @@
 import { request as call } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
 import type { Response } from 'supertest';
+import { redriveAll } from '../../src/admin/redrive.ts';
 import type { Records, Routing } from '../../src/outbox/records.ts';
-import { redriveAll } from '../../src/outbox/redrive.ts';
 import { CHAT, type Running, startTestBridge } from '../support/bridge.ts';
 import { ManualClock, temporaryFolder, turns, until } from '../support/fixtures.ts';
 
@@ -109,7 +109,6 @@ describe('a redrive of many', () => {
 
   test.each([
     [{}, ['filter']],
-    [{ filter: { state: 'waiting' } }, ['filter.state']],
     [{ filter: { state: 'delivered' } }, ['filter.state']],
     [{ filter: { text: 'x', colour: 'red' } }, ['filter.colour', 'filter.text']],
     [{ filter: { since: 1 } }, ['filter.since']],
@@ -128,6 +127,14 @@ describe('a redrive of many', () => {
     expect(answer.status).toBe(422);
     expect(answer.body.errors.map(({ path }: { path: string }) => path).sort()).toEqual(paths);
     expect(await count(running, 'dead')).toBe(1);
+  });
+
+  test('of what waits for an account that is there is refused: it is on its way', async () => {
+    const { admin } = await startTestBridge({ routing: CHAT });
+    for (const filter of [{ state: 'waiting' }, { state: 'waiting', account: 'main' }]) {
+      const answer = await admin.post('/api/redrive').send({ filter, reroute: true });
+      expect([answer.status, answer.type]).toEqual([409, 'application/problem+json']);
+    }
   });
 
   test('puts what was dead before what is waiting; only what is being delivered goes first', async () => {

@@ -103,9 +103,9 @@ describe('messages list', () => {
     const lines = out.trimEnd().split('\n');
     const time = expect.stringMatching(/^20\d\d-.*Z$/);
     expect(lines.map(words)).toEqual([
-      ['id', 'state', 'reason', 'accepted_at', 'channel', 'account', 'auth_id', 'attempts'],
-      [dead, 'dead', 'refused', time, 'chat', 'main', 'Benedict', '1'],
-      [delivered, 'delivered', '-', time, 'chat', 'main', 'Asha', '1'],
+      ['id', 'state', 'reason', 'accepted_at', 'channel', 'sender', 'account', 'auth_id', 'attempts'],
+      [dead, 'dead', 'refused', time, 'chat', 'Benedict', 'main', 'Benedict', '1'],
+      [delivered, 'delivered', '-', time, 'chat', 'Asha', 'main', 'Asha', '1'],
     ]);
     const starts = lines.map((line) => [...line.matchAll(/(?<=^|\s)\S/g)].map(({ index }) => index));
     expect(starts).toEqual([starts[0], starts[0], starts[0]]);
@@ -151,7 +151,7 @@ describe('messages list', () => {
     const { cli } = await startOperated();
     const { out, err, code } = await cli('messages', 'list', '--since', 'yesterday', '--state', 'lost');
     expect({ out, code }).toEqual({ out: '', code: 1 });
-    expect(err).toMatch(/^state .*"dead".*; since must be a time such as 2026-11-22T12:30:00Z\n$/);
+    expect(err).toMatch(/^state must be one of .*dead.*; since must be a time such as 2026-11-22T12:30:00Z\n$/);
   });
 
   test('goes on with --after where --limit has ended it, to the last', async () => {
@@ -168,7 +168,7 @@ describe('messages list', () => {
   });
 
   test('asks for as many pages as it takes, also where one of them is not full', async () => {
-    const item = { id: 'm', state: 'dead', reason: null, channel: 'c', account: null, auth_id: null };
+    const item = { id: 'm', state: 'dead', reason: null, channel: 'c', sender: 's', account: null, auth_id: null };
     const items = (count: number) => Array.from({ length: count }, () => ({ ...item, accepted_at: '', attempts: 0 }));
     const { asked, env } = await startFake([
       { items: items(500), next: '900' },
@@ -360,7 +360,7 @@ describe('redrive', () => {
     [['--rate', '5', '--reroute'], /^give the id of a message, or say which are meant/m],
     [['ID', '--preview'], /^--preview is for many; of one: messages show <id>\.$/m],
     [['ID', '--channel', 'crm'], /^give the id of a message, or say which are meant, not both\.$/m],
-    [['--state', 'delivered'], /^filter\.state .*"dead"\|"unknown"$/m],
+    [['--state', 'delivered'], /^filter\.state must be one of dead, unknown, waiting$/m],
     [['--state', 'dead', '--rate', '10001'], /^rate .*10000$/m],
   ])('%j is refused, and nothing is sent', async (args, fault) => {
     const { send, cli, stateOf } = await startOperated();

@@ -167,6 +167,7 @@ describe('a user whom Haptik does not know', () => {
     ['401', answer(401), { kind: 'hold', isSpent: false }],
     ['403', answer(403), { kind: 'hold', isSpent: true }],
     ['400', answer(400, 'bad'), { kind: 'dead', reason: 'registration_refused', answer: 'bad' }],
+    ['200 with a page', answer(200, '<html>Sign in</html>'), { kind: 'retry', status: 200 }],
     ['409', answer(409), { kind: 'dead', reason: 'registration_refused' }],
     ['408', answer(408), { kind: 'retry' }],
     ['429', answer(429, '', '3'), { kind: 'retry', retryAfterMs: 3_000 }],

@@ -260,7 +260,7 @@ describe('a message that its route stops for', () => {
     dispatcher.wake('main');
     await settle();
     expect(farEnd.texts).toEqual(texts);
-    expect(await store.records.survey()).toMatchObject([{ waiting: 0, stopped: 0, dead: 0, unknown: 0 }]);
+    expect(await store.records.survey()).toEqual([]);
   });
 
   test('still does so after a restart', async () => {
@@ -486,7 +486,7 @@ describe('a clock that jumps', () => {
     expect(claims).toBeLessThan(5);
   });
 
-  test.each([-HOURS_MS, -60 * 24 * HOUR_MS, HOURS_MS])('by %i ms puts nobody to sleep', async (jump) => {
+  test.each([-HOUR_MS / 2, -HOURS_MS, -60 * 24 * HOUR_MS, HOURS_MS])('by %i ms puts nobody to sleep', async (jump) => {
     const { clock, farEnd, dispatcher, send, attempts, settle } = await startOutbox();
     farEnd.automatic = () => ({ kind: 'retry', detail: 'HTTP 503' });
     dispatcher.start();

@@ -23,6 +23,9 @@ const NO_ROUTE: Placement = { route: 'routes[9]', dead: 'no_auth_id', detail: 's
 /** More than any store looks at in one go. */
 const MANY = 4_500;
 
+/** Of an account of which nothing is stored. */
+const NOTHING = { waiting: 0, oldestAt: undefined, stopped: 0, stoppedSince: undefined, dead: 0, unknown: 0 };
+
 /** A table by which every message is delivered to the same conversation, or to none. */
 function routing(placement: Placement | ((message: Message) => Placement), reroute = false): Routing {
   const place = (_: string, message: Message) => (typeof placement === 'function' ? placement(message) : placement);
@@ -51,8 +54,8 @@ export function recordsContract(name: string, open: () => Promise<Opened>): void
     return it;
   }
 
-  async function surveyOf(records: Records, account = 'main'): Promise<AccountSurvey | undefined> {
-    return (await records.survey()).find((survey) => survey.account === account);
+  async function surveyOf(records: Records, account = 'main'): Promise<Omit<AccountSurvey, 'account'>> {
+    return (await records.survey()).find((survey) => survey.account === account) ?? NOTHING;
   }
 
   /** The ids of what is delivered until nothing is due, in that order. */

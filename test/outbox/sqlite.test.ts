@@ -7,9 +7,9 @@ import { conversationOf } from '../../src/message.ts';
 import { type Routing, strayGroup } from '../../src/outbox/records.ts';
 import { SqliteStore } from '../../src/outbox/sqlite.ts';
 import { ManualClock, memoryLog, onTestEnd, temporaryFolder } from '../support/fixtures.ts';
-import { type Opened, storeContract } from './contract.ts';
+import { claimAll, type Opened, one, storeContract } from './contract.ts';
 import { recordsContract } from './records-contract.ts';
-import { DEAD, DELIVERED, delivery, message, entry as sample, UNKNOWN } from './samples.ts';
+import { AGAIN, DEAD, DELIVERED, delivery, message, entry as sample, UNKNOWN } from './samples.ts';
 
 /** Schema version 1, as released. */
 const FIRST_SCHEMA = `
@@ -163,6 +163,49 @@ describe('the database file', () => {
   });
 });
 
+describe('a clock that is set', () => {
+  const HALF_HOUR_MS = 1_800_000;
+
+  async function again(store: SqliteStore) {
+    await store.settle(await one(store), { ...AGAIN, dueInMs: 60_000 }, undefined);
+  }
+
+  test.each([-HALF_HOUR_MS, HALF_HOUR_MS])('by %i ms leaves what is due in a minute due in a minute', async (jump) => {
+    const { store, clock, lines } = await open();
+    await store.accept([entry('m1')]);
+    await again(store);
+    clock.jump(jump);
+    expect(await claimAll(store)).toEqual([]);
+    clock.advance(59_000);
+    expect(await claimAll(store)).toEqual([]);
+    clock.advance(1_000);
+    expect(await claimAll(store)).toHaveLength(1);
+    expect(lines).toMatchObject([{ level: 'warn', by_ms: jump }]);
+  });
+
+  test('back while no process ran puts nobody to sleep', async () => {
+    const { store, clock, path } = await open();
+    await store.accept([entry('m1')]);
+    await again(store);
+    await store.close();
+    clock.jump(-HALF_HOUR_MS);
+    const { store: after } = await open(path, clock);
+    clock.advance(60_000);
+    expect(await claimAll(after)).toHaveLength(1);
+  });
+
+  test('forward and, while no process ran, back again neither', async () => {
+    const { store, clock, path } = await open();
+    await store.accept([entry('m1')]);
+    clock.jump(48 * HALF_HOUR_MS);
+    await again(store);
+    await store.close();
+    clock.jump(-48 * HALF_HOUR_MS);
+    const { store: after } = await open(path, clock);
+    expect(await claimAll(after)).toHaveLength(1);
+  });
+});
+
 describe('what is kept', () => {
   const SECRET_TEXT = 'what the customer wrote';
 
@@ -298,7 +341,7 @@ describe('a conversation that was counted wrong', () => {
   ])('%s is counted right for its account too, once it is mended', async (_, pending) => {
     const { store } = await spoilt(pending);
     await store.recount(0, 10);
-    expect(store.waiting().get('main')).toBe(2);
+    expect(store.waiting.of('main')).toBe(2);
     await expect(store.accept([entry('m3')])).rejects.toMatchObject({ name: 'BacklogFull' });
     await deliverAll(store);
     expect(await store.accept([entry('m3')])).toMatchObject([{ id: 'm3' }]);
@@ -308,7 +351,7 @@ describe('a conversation that was counted wrong', () => {
     const { store, lines } = await spoilt(7);
     expect(await deliverAll(store)).toEqual(['m1', 'm2']);
     expect(lines).toMatchObject([{ level: 'error', message: expect.stringMatching(/counted wrong/) }]);
-    expect(store.waiting().get('main')).toBe(0);
+    expect(store.waiting.of('main')).toBe(0);
     expect(await store.recount(0, 10)).toEqual({ next: undefined, mended: [] });
   });
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { Cursor, MessageFilter, MessageRecord, Records, Routing } from './records.ts';
+import type { Cursor, MessageFilter, MessageRecord, Records, Routing } from '../outbox/records.ts';
 
 /** What operators do to many messages at once. All of it may be broken off and done again: what is done is not repeated. */
 
