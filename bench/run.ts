@@ -1,5 +1,7 @@
 import { availableParallelism } from 'node:os';
+import { measureBacklog } from './backlog.ts';
 import { compareAccept, compareEndToEnd } from './compare.ts';
+import { measureIsolation } from './isolation.ts';
 import { profileBridge } from './profile.ts';
 import { measureStart } from './start.ts';
 
@@ -8,6 +10,8 @@ const PARTS: Readonly<Record<string, () => Promise<void>>> = {
   'end-to-end': compareEndToEnd,
   profile: profileBridge,
   start: measureStart,
+  isolation: measureIsolation,
+  backlog: measureBacklog,
 };
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(PARTS);

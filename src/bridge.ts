@@ -16,6 +16,7 @@ import { Lanes } from './outbox/lanes.ts';
 import { keepCounted } from './outbox/recount.ts';
 import { retain } from './outbox/retention.ts';
 import { SqliteStore } from './outbox/sqlite.ts';
+import type { openFile } from './outbox/sqlite-file.ts';
 import { Waiters } from './outbox/wait.ts';
 import { loadRouting } from './routing/load.ts';
 import type { Settings } from './settings.ts';
@@ -26,6 +27,7 @@ export interface Overrides {
   readonly random: () => number;
   readonly fetch: typeof fetch;
   readonly log: Log;
+  readonly openFile: typeof openFile;
 }
 
 export interface Bridge {
@@ -54,6 +56,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   const table = await loadRouting(settings.routingFile, settings.env);
   const store = new SqliteStore({
     file: settings.databaseFile,
+    openFile: overrides.openFile,
     maxBacklog: settings.maxBacklog,
     eraseAtOnce: settings.retainContentMs === 0,
     clock,

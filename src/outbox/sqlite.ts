@@ -24,6 +24,7 @@ import { Tally } from './tally.ts';
 
 interface Options {
   readonly file: string;
+  readonly openFile?: typeof openFile | undefined;
   readonly clock: Pick<Clock, 'now' | 'elapsed'>;
   readonly newToken: () => string;
   readonly log: Log;
@@ -62,7 +63,7 @@ export class SqliteStore implements Store {
   /** @throws {FileInUse | StoreRefused} as `openFile` */
   constructor(options: Options) {
     this.#options = options;
-    this.#database = openFile(options.file);
+    this.#database = (options.openFile ?? openFile)(options.file);
     try {
       this.#sql = prepareStatements(this.#database);
       this.#offset = this.#offsetNow();
