@@ -23,3 +23,12 @@ export const systemClock: Clock = {
       signal?.addEventListener('abort', wake);
     }),
 };
+
+/**
+ * The time as it would be, had nobody set the machine's clock since: it only ever goes forward. In whole milliseconds
+ * since the epoch.
+ */
+export function steadyTime(clock: Pick<Clock, 'now' | 'elapsed'>): () => number {
+  const offset = clock.now() - clock.elapsed();
+  return () => Math.round(offset + clock.elapsed());
+}

@@ -28,7 +28,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'type routing',
     'type outbox',
   ],
-  outbox: ['message', 'fault', 'type clock', 'type log'],
+  outbox: ['message', 'fault', 'clock', 'type log'],
   haptik: ['type message', 'json', 'listen', 'fault', 'type clock'],
   admin: ['errors', 'fault', 'middleware', 'type clock', 'type log', 'type metrics', 'type outbox'],
   app: ['errors', 'middleware', 'type metrics', 'webhook'],

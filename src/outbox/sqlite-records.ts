@@ -28,6 +28,8 @@ interface Options {
   readonly database: DatabaseSync;
   readonly commits: GroupCommit;
   readonly clock: Pick<Clock, 'now'>;
+  /** By which conversations are due, and leases end. */
+  readonly steadyNow: () => number;
   /** Waiting messages of each account, kept up to date here too. */
   readonly waiting: Tally;
 }
@@ -142,7 +144,7 @@ export class SqliteRecords implements Records {
     if (decision.kind === 'redrive') return { result: 'unchanged', freed: NONE };
     if (decision.kind === 'confirm') return { result: 'impossible', freed: NONE };
     const conversation = Number(row.conversation);
-    const now = this.#options.clock.now();
+    const now = this.#options.steadyNow();
     if (this.#sql.isLeased.get(conversation, now) !== undefined) return { result: 'leased', freed: NONE };
     this.#settle([row], 'discarded', decision.reason);
     this.#sql.dequeue.run(conversation);
@@ -188,14 +190,13 @@ export class SqliteRecords implements Records {
 
   /** Takes what waits out of its conversation, as dead letters, to be put into another one. */
   #takeOut(group: string, filter: MessageFilter): readonly Row[] {
-    const now = this.#options.clock.now();
-    const idle = this.#sql.idle.get({ group, now });
+    const idle = this.#sql.idle.get({ group, now: this.#options.steadyNow() });
     if (idle === undefined) return [];
     const conversation = Number(idle.id);
     if (idle.in_flight !== null) this.#sql.doubt.run(Number(idle.in_flight));
     const rows = this.#sql.groupWaiting.all({ ...bound(filter), conversation });
     for (const { id } of rows) {
-      this.#sql.takeOut.run({ id: String(id), group, now });
+      this.#sql.takeOut.run({ id: String(id), group, now: this.#options.clock.now() });
       this.#sql.dequeue.run(conversation);
     }
     this.#sql.forgetIdle.run({ id: conversation });
@@ -302,10 +303,10 @@ export class SqliteRecords implements Records {
     const { account } = delivery;
     const key = conversationOf(delivery);
     const now = this.#options.clock.now();
-    this.#goOn(seq, now);
+    this.#goOn(seq);
     this.#sql.putBack.run({
       seq,
-      conversation: Number(this.#sql.enqueueAgain.get(key, account, now)?.id),
+      conversation: Number(this.#sql.enqueueAgain.get(key, account, this.#options.steadyNow())?.id),
       account,
       now,
       delivery: JSON.stringify(delivery),
@@ -319,13 +320,13 @@ export class SqliteRecords implements Records {
     const now = this.#options.clock.now();
     for (const { seq } of rows) {
       this.#sql.settle.run({ seq: Number(seq), state, reason, now });
-      this.#goOn(Number(seq), now);
+      this.#goOn(Number(seq));
     }
   }
 
   /** Where a conversation waits behind this message, it waits no longer. */
-  #goOn(seq: number, now: number): void {
-    const conversation = this.#sql.goOn.get(now, seq)?.id;
+  #goOn(seq: number): void {
+    const conversation = this.#sql.goOn.get(this.#options.steadyNow(), seq)?.id;
     if (conversation !== undefined) this.#sql.forgetIdle.run({ id: Number(conversation) });
   }
 }

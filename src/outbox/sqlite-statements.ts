@@ -29,7 +29,6 @@ export function prepareStatements(database: DatabaseSync) {
     due: sql(`
       select id, in_flight from conversations where account = ? and ready_at <= ? and stopped_by is null
       order by ready_at`),
-    shift: sql('update conversations set ready_at = ready_at + ?'),
     nextDue: sql(`
       select id, ready_at from conversations where account = ? and stopped_by is null order by ready_at`),
     lease: sql('update conversations set lease = ?, ready_at = ?, in_flight = ? where id = ?'),

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Clock } from '../clock.ts';
+import { type Clock, steadyTime } from '../clock.ts';
 import type { Log } from '../log.ts';
 import { conversationOf, type Delivery } from '../message.ts';
 import { GroupCommit } from './group-commit.ts';
@@ -36,10 +36,6 @@ interface Options {
 
 /** `node:sqlite` blocks the event loop for the fsync of each commit; above this the disk is too slow for that. */
 const SLOW_COMMIT_MS = 5;
-/** Nothing is ever put off longer than this, so what looks so has seen the clock jump. */
-const LONGEST_DELAY_MS = 3_600_000;
-/** Less is the two clocks being read one after the other, or time being slewed. */
-const NOTABLE_DRIFT_MS = 1_000;
 
 const PROBE_BYTES = 1_048_576;
 /** The share of the file that may be empty: what is given back has to be asked for again when the next burst comes. */
@@ -53,8 +49,8 @@ export class SqliteStore implements Store {
   readonly #sql: Statements;
   readonly waiting = new Tally();
   #lastSeq: number;
-  /** The machine's time less the time that has passed: it changes when the machine's time is set. */
-  #offset: number;
+  /** When conversations are due, and leases end, is of this time: nobody is put to sleep by a clock that is set. */
+  readonly #steadyNow: () => number;
   /** The operator's side of it. */
   readonly records: SqliteRecords;
   #isFailing = false;
@@ -63,10 +59,10 @@ export class SqliteStore implements Store {
   /** @throws {FileInUse | StoreRefused} as `openFile` */
   constructor(options: Options) {
     this.#options = options;
+    this.#steadyNow = steadyTime(options.clock);
     this.#database = (options.openFile ?? openFile)(options.file);
     try {
       this.#sql = prepareStatements(this.#database);
-      this.#offset = this.#offsetNow();
       this.#takeOver();
       this.#countWaiting();
       this.#lastSeq = Number(this.#database.prepare('select max(seq) as seq from messages').get()?.seq ?? 0);
@@ -79,6 +75,7 @@ export class SqliteStore implements Store {
       database: this.#database,
       commits: this.#commits,
       clock: options.clock,
+      steadyNow: this.#steadyNow,
       waiting: this.waiting,
     });
   }
@@ -103,10 +100,9 @@ export class SqliteStore implements Store {
   }
 
   async claim({ account, limit, leaseMs, busy }: ClaimRequest): Promise<ClaimResult> {
-    await this.#followClock();
     const { result, mended } = await this.#commits.run(() => {
       let mended = 0;
-      const now = this.#options.clock.now();
+      const now = this.#steadyNow();
       const isFree = ({ id }: Row) => !busy.has(Number(id));
       const due = take(limit, this.#sql.due.iterate(account, now), isFree);
       const claims = due.flatMap(({ id, in_flight }) => {
@@ -139,7 +135,7 @@ export class SqliteStore implements Store {
 
   renew(claims: readonly Claim[], leaseMs: number): Promise<void> {
     return this.#commits.run(() => {
-      const until = this.#options.clock.now() + leaseMs;
+      const until = this.#steadyNow() + leaseMs;
       for (const { conversation, lease } of claims) this.#sql.renew.run(until, conversation, lease);
     });
   }
@@ -231,32 +227,14 @@ export class SqliteStore implements Store {
   }
 
   /**
-   * Whoever held a lease is gone, since this process owns the file. What was in flight stays noted: it is in doubt. Times
-   * that the clock cannot have meant, since it was set back meanwhile, are brought back to it.
+   * Whoever held a lease is gone, since this process owns the file. What was in flight stays noted: it is in doubt. What
+   * waits for its next try is tried at once: a restart often mends what was wrong, and the clock may have been set meanwhile.
    */
   #takeOver(): void {
-    const now = this.#options.clock.now();
-    const run = (sql: string, ...values: number[]) => this.#database.prepare(sql).run(...values);
-    run('update conversations set ready_at = ? where lease is not null', now);
-    const last = this.#database.prepare('select accepted_at from messages order by seq desc limit 1').get();
-    const ahead = Number(last?.accepted_at ?? 0) - now;
-    if (ahead > 0) run('update conversations set ready_at = ready_at - ?', ahead);
-    run('update conversations set ready_at = ? where ready_at > ?', now, now + LONGEST_DELAY_MS);
-  }
-
-  /** When the machine's time is set, what is due in a minute is still to be due in a minute. */
-  async #followClock(): Promise<void> {
-    const offset = this.#offsetNow();
-    const drift = offset - this.#offset;
-    if (Math.abs(drift) < NOTABLE_DRIFT_MS) return;
-    this.#offset = offset;
-    await this.#commits.run(() => void this.#sql.shift.run(Math.round(drift)));
-    this.#options.log.warn("the machine's time was set; what waits goes by it", { by_ms: Math.round(drift) });
-  }
-
-  #offsetNow(): number {
-    const { clock } = this.#options;
-    return clock.now() - clock.elapsed();
+    const now = this.#steadyNow();
+    this.#database
+      .prepare('update conversations set ready_at = ? where ready_at > ? or lease is not null')
+      .run(now, now);
   }
 
   #countWaiting(): void {
@@ -281,7 +259,7 @@ export class SqliteStore implements Store {
     }
     const { delivery } = placement;
     const { account } = delivery;
-    const readyAt = now + (lease?.leaseMs ?? 0);
+    const readyAt = this.#steadyNow() + (lease?.leaseMs ?? 0);
     const seq = this.#newSeq();
     const row = this.#sql.enqueue.get(
       conversationOf(delivery),
@@ -330,8 +308,8 @@ export class SqliteStore implements Store {
   #settleOne(claim: Claim, settlement: Settlement, keepLease: { leaseMs: number } | undefined) {
     const { conversation, account, lease } = claim;
     if (this.#sql.holds.get(conversation, lease) === undefined) return { result: 'stale' as const, changed: 0 };
-    const now = this.#options.clock.now();
-    const changed = this.#settleMessage(claim.message, settlement, now);
+    const now = this.#steadyNow();
+    const changed = this.#settleMessage(claim.message, settlement);
     const pending = Number(this.#sql.count.get(changed, conversation)?.pending);
     if (changed > 0 && stopsConversation(settlement)) {
       this.#sql.stop.run(claim.message.id, conversation);
@@ -348,7 +326,8 @@ export class SqliteStore implements Store {
   }
 
   /** @returns how many messages wait no longer */
-  #settleMessage({ id, delivery }: Claim['message'], settlement: Settlement, now: number): number {
+  #settleMessage({ id, delivery }: Claim['message'], settlement: Settlement): number {
+    const now = this.#options.clock.now();
     const attempt = JSON.stringify(settlement.attempt);
     switch (settlement.state) {
       case 'delivered': {

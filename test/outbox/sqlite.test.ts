@@ -171,7 +171,7 @@ describe('a clock that is set', () => {
   }
 
   test.each([-HALF_HOUR_MS, HALF_HOUR_MS])('by %i ms leaves what is due in a minute due in a minute', async (jump) => {
-    const { store, clock, lines } = await open();
+    const { store, clock } = await open();
     await store.accept([entry('m1')]);
     await again(store);
     clock.jump(jump);
@@ -180,30 +180,19 @@ describe('a clock that is set', () => {
     expect(await claimAll(store)).toEqual([]);
     clock.advance(1_000);
     expect(await claimAll(store)).toHaveLength(1);
-    expect(lines).toMatchObject([{ level: 'warn', by_ms: jump }]);
   });
 
-  test('back while no process ran puts nobody to sleep', async () => {
-    const { store, clock, path } = await open();
-    await store.accept([entry('m1')]);
-    await again(store);
-    await store.close();
-    clock.jump(-HALF_HOUR_MS);
-    const { store: after } = await open(path, clock);
-    clock.advance(60_000);
-    expect(await claimAll(after)).toHaveLength(1);
-  });
-
-  test('forward and, while no process ran, back again neither', async () => {
-    const { store, clock, path } = await open();
-    await store.accept([entry('m1')]);
-    clock.jump(48 * HALF_HOUR_MS);
-    await again(store);
-    await store.close();
-    clock.jump(-48 * HALF_HOUR_MS);
-    const { store: after } = await open(path, clock);
-    expect(await claimAll(after)).toHaveLength(1);
-  });
+  test.each([-HALF_HOUR_MS, -100 * HALF_HOUR_MS])(
+    'by %i ms while no process ran puts nobody to sleep',
+    async (jump) => {
+      const { store, clock, path } = await open();
+      await store.accept([entry('m1')]);
+      await again(store);
+      await store.close();
+      clock.jump(jump);
+      expect(await claimAll((await open(path, clock)).store)).toHaveLength(1);
+    },
+  );
 });
 
 describe('what is kept', () => {
