@@ -77,19 +77,19 @@ export async function* redriveAll(
 
 /** Discards all messages set aside that match. Yields how many it has discarded so far. */
 export async function* discardAll(
-  records: Records,
+  records: Pick<Records, 'walk' | 'discard'>,
   filter: MessageFilter,
   reason: string,
   signal: AbortSignal,
 ): AsyncGenerator<{ readonly discarded: number }> {
   let discarded = 0;
-  let after: Cursor | undefined;
-  do {
-    const part = await records.discard(filter, reason, after);
-    discarded += part.discarded;
-    after = part.next;
-    yield { discarded };
-  } while (after !== undefined && !signal.aborted);
+  for await (const { groups } of parts(records, filter, signal)) {
+    for (const group of groups) {
+      if (signal.aborted) return;
+      discarded += await records.discard(group, filter, reason);
+      yield { discarded };
+    }
+  }
 }
 
 async function* parts(records: Pick<Records, 'walk'>, filter: MessageFilter, signal: AbortSignal) {

@@ -25,8 +25,8 @@ export interface Records {
    */
   redrive(group: string, filter: MessageFilter, routing: Routing): Promise<Redriven>;
 
-  /** Discards what matches, of the part that `walk` would look at. */
-  discard(filter: MessageFilter, reason: string, after: Cursor | undefined): Promise<Discarded>;
+  /** Discards all matching messages of one group. @returns how many */
+  discard(group: string, filter: MessageFilter, reason: string): Promise<number>;
 
   /** What waits, and what is stopped, by account. */
   survey(): Promise<readonly AccountSurvey[]>;
@@ -129,11 +129,6 @@ export interface Redriven {
   readonly redriven: number;
   /** No route fits them still. */
   readonly unplaced: number;
-}
-
-export interface Discarded {
-  readonly discarded: number;
-  readonly next: Cursor | undefined;
 }
 
 export interface AccountSurvey {

@@ -2,11 +2,13 @@ import type { DatabaseSync } from 'node:sqlite';
 import { type Clock, steadyTime } from '../clock.ts';
 import type { Log } from '../log.ts';
 import { conversationOf, type Delivery } from '../message.ts';
+import { DiskHealth } from './disk-health.ts';
 import { GroupCommit } from './group-commit.ts';
-import { strayGroup } from './records.ts';
+import { type Records, strayGroup } from './records.ts';
 import { commitCost, openFile, refusalOf } from './sqlite-file.ts';
-import { SqliteRecords } from './sqlite-records.ts';
+import { sqliteRecords } from './sqlite-records.ts';
 import { prepareStatements, type Statements } from './sqlite-statements.ts';
+import { prune, recount } from './sqlite-upkeep.ts';
 import {
   type Acceptance,
   BacklogFull,
@@ -38,8 +40,6 @@ interface Options {
 const SLOW_COMMIT_MS = 5;
 
 const PROBE_BYTES = 1_048_576;
-/** The share of the file that may be empty: what is given back has to be asked for again when the next burst comes. */
-const EMPTY_SHARE = 0.2;
 
 /** The outbox in one SQLite file, which this process alone owns. */
 export class SqliteStore implements Store {
@@ -52,9 +52,8 @@ export class SqliteStore implements Store {
   /** When conversations are due, and leases end, is of this time: nobody is put to sleep by a clock that is set. */
   readonly #steadyNow: () => number;
   /** The operator's side of it. */
-  readonly records: SqliteRecords;
-  #isFailing = false;
-  #probe: Promise<boolean> | undefined;
+  readonly records: Records;
+  readonly #disk = new DiskHealth(() => this.#tryWrite());
 
   /** @throws {FileInUse | StoreRefused} as `openFile` */
   constructor(options: Options) {
@@ -71,7 +70,7 @@ export class SqliteStore implements Store {
       throw refusalOf(error, options.file);
     }
     this.#commits = new GroupCommit(this.#database);
-    this.records = new SqliteRecords({
+    this.records = sqliteRecords({
       database: this.#database,
       commits: this.#commits,
       clock: options.clock,
@@ -85,13 +84,8 @@ export class SqliteStore implements Store {
       if (account === undefined || this.waiting.of(account) < this.#options.maxBacklog) continue;
       throw new BacklogFull(`${this.waiting.of(account)} messages of account ${account} wait already (MAX_BACKLOG)`);
     }
-    const acceptances = await this.#commits
-      .run(() => entries.map((entry) => this.#acceptOne(entry)))
-      .catch((error) => {
-        this.#isFailing = true;
-        throw error;
-      });
-    this.#isFailing = false;
+    const stored = this.#commits.run(() => entries.map((entry) => this.#acceptOne(entry)));
+    const acceptances = await this.#disk.watch(stored);
     for (const [index, entry] of entries.entries()) {
       const account = accountOf(entry);
       if (account !== undefined && !acceptances[index]?.isDuplicate) this.waiting.add(account, 1);
@@ -140,36 +134,14 @@ export class SqliteStore implements Store {
     });
   }
 
-  prune({ contentMs, rowsMs, limit }: { contentMs: number; rowsMs: number; limit: number }): Promise<boolean> {
-    return this.#commits.run(() => {
-      const now = this.#options.clock.now();
-      const erased = Number(this.#sql.erase.run(now - contentMs, limit).changes);
-      const pruned = Number(this.#sql.prune.run(now - rowsMs, limit).changes);
-      const { freelist_count: empty, page_count: all } = this.#sql.freePages.get() ?? {};
-      const isSparse = Number(empty) > limit && Number(empty) > Number(all) * EMPTY_SHARE;
-      if (isSparse) this.#database.exec(`pragma incremental_vacuum(${limit})`);
-      return erased < limit && pruned < limit && !isSparse;
-    });
+  prune(age: { contentMs: number; rowsMs: number; limit: number }): Promise<boolean> {
+    return this.#commits.run(() => prune(this.#database, this.#sql, this.#options.clock.now(), age));
   }
 
   async recount(after: number, limit: number): Promise<{ next: number | undefined; mended: readonly number[] }> {
-    const { rows, wrong } = await this.#commits.run(() => {
-      const rows = this.#sql.counted.all(after, limit);
-      const wrong = rows.filter(({ pending, waiting }) => pending !== waiting);
-      for (const { id, waiting, is_stopped } of wrong) {
-        if (waiting === 0 && !is_stopped) this.#sql.forget.run({ id: Number(id) });
-        else this.#sql.recount.run(Number(waiting), Number(id));
-      }
-      return { rows, wrong };
-    });
-    for (const { account, pending, waiting } of wrong) {
-      this.waiting.add(String(account), Number(waiting) - Number(pending));
-    }
-    const last = rows.length < limit ? undefined : rows.at(-1)?.id;
-    return {
-      next: last === undefined ? undefined : Number(last),
-      mended: wrong.map(({ id }) => Number(id)),
-    };
+    const { next, wrong } = await this.#commits.run(() => recount(this.#sql, after, limit));
+    for (const { account, by } of wrong) this.waiting.add(account, by);
+    return { next, mended: wrong.map(({ conversation }) => conversation) };
   }
 
   async holds(): Promise<readonly Hold[]> {
@@ -189,26 +161,17 @@ export class SqliteStore implements Store {
     return this.#commits.run(() => void this.#sql.unhold.run(account, cause));
   }
 
-  async isWritable(): Promise<boolean> {
-    if (!this.#isFailing) return true;
-    // Anybody may ask, and each look costs a disk that is in trouble: those who ask at the same time share one.
-    this.#probe ??= this.#probeDisk().finally(() => {
-      this.#probe = undefined;
-    });
-    return this.#probe;
+  isWritable(): Promise<boolean> {
+    return this.#disk.isWritable();
   }
 
-  async #probeDisk(): Promise<boolean> {
-    try {
-      // On a disk that is nearly full small writes go on for long: it takes one as large as a webhook may be. It takes two
-      // commits, since pages that are freed in the commit that fills them are never written.
-      await this.#commits.run(() => this.#sql.probe.run(PROBE_BYTES));
-      await this.#commits.run(() => this.#sql.endProbe.run());
-      this.#isFailing = false;
-    } catch {
-      return false;
-    }
-    return true;
+  /**
+   * On a disk that is nearly full small writes go on for long: it takes one as large as a webhook may be. It takes two
+   * commits, since pages that are freed in the commit that fills them are never written.
+   */
+  async #tryWrite(): Promise<void> {
+    await this.#commits.run(() => this.#sql.probe.run(PROBE_BYTES));
+    await this.#commits.run(() => this.#sql.endProbe.run());
   }
 
   async close(): Promise<void> {

@@ -330,7 +330,12 @@ describe('a discard of many', () => {
       .send({ filter: {}, reason: 'x' })
       .buffer(true)
       .parse(asText);
-    expect(linesOf(answer.body)).toEqual([{ discarded: 3 }, { discarded: 3, done: true }]);
+    expect(linesOf(answer.body)).toEqual([
+      { discarded: 1 },
+      { discarded: 2 },
+      { discarded: 3 },
+      { discarded: 3, done: true },
+    ]);
   });
 });
 

@@ -766,10 +766,7 @@ export function recordsContract(name: string, open: () => Promise<Opened>): void
         reason: 'expired',
       });
       await store.accept([entry('m3', 'a')]);
-      expect(await records.discard({ reason: 'expired' }, 'spam', undefined)).toEqual({
-        discarded: 1,
-        next: undefined,
-      });
+      expect(await records.discard(groupOf('a'), { reason: 'expired' }, 'spam')).toBe(1);
       expect(await listAll(records, { state: 'discarded' })).toMatchObject([{ id: 'm2', reason: 'spam' }]);
       expect(await listed(records, { state: 'dead' })).toEqual(['m1']);
       expect(ids(await claimAll(store))).toEqual(['m3']);
@@ -777,23 +774,19 @@ export function recordsContract(name: string, open: () => Promise<Opened>): void
 
     test('lets the conversations go on that wait behind them', async () => {
       const { store, records } = await opened([entry('m1', 'a'), entry('m2', 'a')], UNKNOWN);
-      await records.discard({}, 'spam', undefined);
+      expect(await records.discard(groupOf('a'), {}, 'spam')).toBe(1);
       expect(await surveyOf(records)).toMatchObject({ stopped: 0, unknown: 0, waiting: 1 });
       expect(ids(await claimAll(store))).toEqual(['m2']);
     });
 
-    test('goes from part to part, as walk does, and comes to all', async () => {
+    test('takes all of a large group, and leaves what was put back meanwhile', async () => {
       const { store, records } = await open();
-      await acceptStrays(store, (index) => (index < 3_000 ? 'large' : `s${index}`));
-      let after: Cursor | undefined;
-      let discarded = 0;
-      do {
-        const part = await records.discard({}, 'spam', after);
-        discarded += part.discarded;
-        after = part.next;
-      } while (after);
-      expect(discarded).toBe(MANY);
-      expect(await records.walk({}, undefined)).toMatchObject({ count: 0, groups: [], next: undefined });
+      await store.accept(Array.from({ length: 300 }, (_, index) => strayEntry(`m${index}`, 's')));
+      const group = strayGroup('chat', { sender: 's' });
+      const discarding = records.discard(group, {}, 'spam');
+      expect(await records.decide('m299', { kind: 'redrive', routing: routing(to('z')) })).toBe('done');
+      expect(await discarding).toBe(299);
+      expect(await deliverAll(store)).toEqual(['m299']);
     });
   });
 
