@@ -114,7 +114,6 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     records,
     lanes,
     table: () => table,
-    isKnown: (account) => table.accounts.has(account),
     wake: () => dispatcher.wakeAll(),
   });
 

@@ -2,7 +2,7 @@ import { type Request, type Response, Router } from 'express';
 import type { Clock } from '../clock.ts';
 import { Conflict, NotFound, Unavailable } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Decision, Records, Routing } from '../outbox/records.ts';
+import type { Decision, MessageFilter, Records, Routing } from '../outbox/records.ts';
 import { discardAll, preview, redriveAll } from './redrive.ts';
 import {
   detailsView,
@@ -20,9 +20,7 @@ import {
 export interface MessagesOptions {
   readonly records: Records;
   /** The routing table in force. */
-  readonly table: () => Routing['table'];
-  /** Whether the routing table in force has the account. */
-  readonly isKnown: (account: string) => boolean;
+  readonly table: () => Routing['table'] & { readonly accounts: ReadonlyMap<string, unknown> };
   /** Messages wait again. */
   readonly wake: () => void;
   readonly clock: Clock;
@@ -34,7 +32,7 @@ export interface MessagesOptions {
 const NDJSON = 'application/x-ndjson';
 
 /** Messages, and what a person decides about those that wait for one. */
-export function messages({ records, table, isKnown, wake, clock, log, stopping }: MessagesOptions): Router {
+export function messages({ records, table, wake, clock, log, stopping }: MessagesOptions): Router {
   const router = Router();
 
   router.get('/messages', async (request, response) => {
@@ -83,7 +81,12 @@ export function messages({ records, table, isKnown, wake, clock, log, stopping }
       { redriven: 0, conversations: 0, unplaced: 0 },
       { signal, wake },
     );
-    log.info('redriven by an operator', { ...done, filter, reroute, request_id: response.locals.requestId });
+    log.info('redriven by an operator', {
+      ...done,
+      filter: withoutSender(filter),
+      reroute,
+      request_id: response.locals.requestId,
+    });
     refuseHalves(response);
   });
 
@@ -92,7 +95,12 @@ export function messages({ records, table, isKnown, wake, clock, log, stopping }
     const signal = AbortSignal.any([closing(response), stopping]);
     const work = discardAll(records, filter, reason, signal);
     const done = await report(request, response, work, { discarded: 0 }, { signal, wake });
-    log.info('discarded by an operator', { ...done, filter, reason, request_id: response.locals.requestId });
+    log.info('discarded by an operator', {
+      ...done,
+      filter: withoutSender(filter),
+      reason,
+      request_id: response.locals.requestId,
+    });
     refuseHalves(response);
   });
 
@@ -104,7 +112,7 @@ export function messages({ records, table, isKnown, wake, clock, log, stopping }
 
   /** What waits for an account that is there is on its way: only what waits for none can be sent elsewhere. */
   function movable(account: string | undefined, reroute: boolean): void {
-    if (account !== undefined && reroute && !isKnown(account)) return;
+    if (account !== undefined && reroute && !table().accounts.has(account)) return;
     throw new Conflict('Of what waits, only messages of an account that the routing file lacks go back, with reroute.');
   }
 
@@ -118,7 +126,7 @@ export function messages({ records, table, isKnown, wake, clock, log, stopping }
     const { id } = request.params;
     const result = await records.decide(id, decision);
     const details = await found(id);
-    const { state, reason, detail } = details;
+    const { state, reason } = details;
     const { kind } = decision;
     switch (result) {
       case 'leased':
@@ -126,7 +134,7 @@ export function messages({ records, table, isKnown, wake, clock, log, stopping }
       case 'impossible':
         throw new Conflict(`Message ${id} is ${state}; there is nothing to ${kind}.`);
       case 'unplaced':
-        throw new Conflict(`Message ${id} stays dead: ${reason}: ${detail}.`);
+        throw new Conflict(`Message ${id} stays ${state}: no route fits it${reason ? ` (${reason})` : ''}.`);
       default: {
         const fields = { id, decision: kind, result, request_id: response.locals.requestId };
         log.info('decided by an operator', kind === 'discard' ? { ...fields, reason: decision.reason } : fields);
@@ -170,6 +178,11 @@ function closing(response: Response): AbortSignal {
 }
 
 /** A name given twice comes as a list, which no filter takes: the last of the two alone would be answered as if it were both. */
+/** Whom a log is not to name. */
+function withoutSender({ sender, ...filter }: MessageFilter): object {
+  return sender === undefined ? filter : { ...filter, sender: '[redacted]' };
+}
+
 function query(request: Request): Record<string, string | readonly string[]> {
   const start = request.url.indexOf('?');
   const given = new URLSearchParams(start < 0 ? '' : request.url.slice(start));

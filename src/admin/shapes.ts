@@ -53,6 +53,7 @@ const redriveFilter = z
   .transform(toFilter);
 
 const why = z.string().trim().min(1, 'must say why').max(1_000);
+const MIN_RATE = 0.01;
 const MAX_RATE = 10_000;
 
 export const redriveBody = z.strictObject({
@@ -60,8 +61,8 @@ export const redriveBody = z.strictObject({
   preview: z.boolean().default(false),
   rate: z
     .number()
-    .positive(`must be above 0, and at most ${MAX_RATE}`)
-    .max(MAX_RATE, `must be above 0, and at most ${MAX_RATE}`)
+    .min(MIN_RATE, `must be from ${MIN_RATE} to ${MAX_RATE}`)
+    .max(MAX_RATE, `must be from ${MIN_RATE} to ${MAX_RATE}`)
     .default(100),
   reroute: z.boolean().default(false),
 });

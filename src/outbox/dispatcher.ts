@@ -41,10 +41,22 @@ export class Dispatcher {
     await this.#loop;
     const idle = new AbortController();
     void this.#untilIdle().then(() => idle.abort());
+    void this.#renewUntil(idle.signal);
     await this.#options.clock.sleep(graceMs, idle.signal);
     this.#abort.abort();
     await this.#options.clock.sleep(ABORTED_MS, idle.signal);
+    idle.abort();
     for (const { claim } of this.#runs) this.#options.log.error('an attempt did not end; it is in doubt', about(claim));
+  }
+
+  /** What is in flight while we stop is still ours. */
+  async #renewUntil(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#options;
+    for (;;) {
+      await clock.sleep(RENEW_MS, signal);
+      if (signal.aborted) return;
+      await this.#renew().catch((error) => log.error('leases cannot be renewed; trying again', { error }));
+    }
   }
 
   /** An offered slot counts: what is being stored under it may be leased already. */
@@ -178,7 +190,8 @@ export class Dispatcher {
     const { account } = claim;
     const run: Run = { claim, isProbe };
     this.#runs.add(run);
-    void drain(run, this.#options, { isStopping: () => this.#isStopping, signal: this.#abort.signal })
+    const onRoom = () => this.wake(account);
+    void drain(run, this.#options, { isStopping: () => this.#isStopping, signal: this.#abort.signal, onRoom })
       .catch((error) => {
         this.#options.log.error('delivering broke off; goes on when the lease ends', { ...about(run.claim), error });
         return undefined;

@@ -30,11 +30,13 @@ export interface Run {
   readonly isProbe: boolean;
 }
 
-/** When a drain has to end. */
+/** When a drain has to end, and who is told of its way. */
 export interface Ending {
   readonly isStopping: () => boolean;
   /** Aborts when attempts must be cut off. */
   readonly signal: AbortSignal;
+  /** More of the account may be in flight than was. */
+  readonly onRoom: () => void;
 }
 
 /** Long enough to outlive a stall, short enough that a dead process does not keep a customer waiting. */
@@ -59,11 +61,11 @@ export async function drain(run: Run, options: DrainOptions, ending: Ending): Pr
     const settlement = leftUnknown(claim, options) ?? (await attempt(run, options, ending));
     const limits = lanes.limits(claim.account);
     // Before the outcome is written, since others look at the same pace meanwhile.
-    const goOn = turn < TURNS && !ending.isStopping() && lane.goOn(clock.elapsed(), limits);
-    const result = await settle(claim, settlement, goOn, options, ending.signal);
+    const reserve = () => turn < TURNS && !ending.isStopping() && lane.goOn(clock.elapsed(), limits);
+    const result = await settle(claim, settlement, { reserve, unreserve: () => lane.stay(limits) }, options, ending);
     if (result !== undefined) observe(claim, settlement);
+    if (lane.isBehind && lane.free(clock.elapsed(), limits) > 0) ending.onRoom();
     if (result?.next === undefined) {
-      if (goOn) lane.stay(limits);
       if (settlement.state === 'waiting') return settlement.dueInMs;
       return result?.hasMore ? 0 : undefined;
     }
@@ -101,21 +103,31 @@ async function attempt(run: Run, options: DrainOptions, { signal }: Ending): Pro
   return { ...verdict, attempt: { at, outcome: outcome.kind, status: outcome.status ?? null, duration, detail } };
 }
 
+/** A turn more in the slot that is taken. */
+interface Turn {
+  readonly reserve: () => boolean;
+  readonly unreserve: () => void;
+}
+
 /** An outcome is kept until it is written. @returns undefined when the lease was not ours any more, or we must go */
 async function settle(
   claim: Claim,
   settlement: Settlement,
-  goOn: boolean,
+  { reserve, unreserve }: Turn,
   { store, clock, log }: DrainOptions,
-  signal: AbortSignal,
+  { signal }: Ending,
 ): Promise<Exclude<SettleResult, 'stale'> | undefined> {
   for (;;) {
+    // For each try anew: the account may have been paused meanwhile.
+    const goOn = reserve();
     try {
       const result = await store.settle(claim, settlement, goOn ? { leaseMs: LEASE_MS } : undefined);
+      if (goOn && (result === 'stale' || result.next === undefined)) unreserve();
       if (result !== 'stale') return result;
       log.warn('an outcome came after its lease had ended; the message may be sent again', about(claim));
       return undefined;
     } catch (error) {
+      if (goOn) unreserve();
       log.error('an outcome cannot be written; trying again', { ...about(claim), error });
       await clock.sleep(STORE_RETRY_MS, signal);
       if (signal.aborted) return undefined;

@@ -1,9 +1,10 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Clock } from '../clock.ts';
-import { conversationOf } from '../message.ts';
+import { conversationOf, type UnroutedReason } from '../message.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { Decision, DecisionResult, MessageFilter, MessageState, Redriven, Routing } from './records.ts';
 import { ASIDE, bound, deliveryIn, FITS, messageIn, type Row, textOf } from './sqlite-rows.ts';
+import type { Statements } from './sqlite-statements.ts';
 import type { Tally } from './tally.ts';
 
 export interface DecisionsOptions {
@@ -12,9 +13,14 @@ export interface DecisionsOptions {
   readonly clock: Pick<Clock, 'now'>;
   /** By which conversations are due, and leases end. */
   readonly steadyNow: () => number;
+  /** Statements of the store's daily work that are needed here too. */
+  readonly sql: Pick<Statements, 'doubt' | 'forget'>;
   /** Waiting messages of each account, kept up to date here too. */
   readonly waiting: Tally;
 }
+
+/** Why no route fitted a message: those are always routed again. */
+const UNROUTED: ReadonlySet<unknown> = new Set<UnroutedReason>(['unroutable', 'no_auth_id', 'bad_auth_id', 'empty']);
 
 type Counts = ReadonlyMap<string, number>;
 const NONE: Counts = new Map();
@@ -70,11 +76,13 @@ export class SqliteDecisions {
     if (decision.kind === 'redrive') return { result: 'unchanged', freed: NONE };
     if (decision.kind === 'confirm') return { result: 'impossible', freed: NONE };
     const conversation = Number(row.conversation);
-    const now = this.#options.steadyNow();
-    if (this.#sql.isLeased.get(conversation, now) !== undefined) return { result: 'leased', freed: NONE };
+    if (this.#sql.isLeased.get(conversation) !== undefined) return { result: 'leased', freed: NONE };
+    const isFirst = this.#sql.firstWaiting.get(conversation)?.seq === row.seq;
     this.#sql.dropWaiting.run({ id: String(row.id), reason: decision.reason, now: this.#options.clock.now() });
     this.#sql.dequeue.run(conversation);
-    this.#sql.forgetIdle.run({ id: conversation });
+    // What the first one failed for may have been its own fault alone: the next need not wait for its next try.
+    if (isFirst) this.#sql.makeDue.run(this.#options.steadyNow(), conversation);
+    this.#options.sql.forget.run({ id: conversation });
     return { result: 'done', freed: new Map([[String(row.account), -1]]) };
   }
 
@@ -100,16 +108,16 @@ export class SqliteDecisions {
 
   /** Takes what waits out of its conversation, as dead letters, to be put into another one. */
   #takeOut(group: string, filter: MessageFilter): readonly Row[] {
-    const idle = this.#sql.idle.get({ group, now: this.#options.steadyNow() });
+    const idle = this.#sql.idle.get({ group });
     if (idle === undefined) return [];
     const conversation = Number(idle.id);
-    if (idle.in_flight !== null) this.#sql.doubt.run(Number(idle.in_flight));
+    if (idle.in_flight !== null) this.#options.sql.doubt.run(Number(idle.in_flight));
     const rows = this.#sql.groupWaiting.all({ ...bound(filter), conversation });
     for (const { id } of rows) {
       this.#sql.takeOut.run({ id: String(id), group, now: this.#options.clock.now() });
       this.#sql.dequeue.run(conversation);
     }
-    this.#sql.forgetIdle.run({ id: conversation });
+    this.#options.sql.forget.run({ id: conversation });
     return rows;
   }
 
@@ -128,7 +136,7 @@ export class SqliteDecisions {
   /** @returns the account that it waits for now; undefined when no route fits it still */
   #putBack(row: Row, { table, reroute }: Routing): string | undefined {
     const seq = Number(row.seq);
-    const mustRoute = reroute || row.delivery === null;
+    const mustRoute = reroute || UNROUTED.has(row.reason);
     const placement = mustRoute ? table.place(String(row.channel), messageIn(row)) : undefined;
     if (placement && 'dead' in placement) {
       const { dead: reason, detail, route } = placement;
@@ -139,7 +147,7 @@ export class SqliteDecisions {
     const { account } = delivery;
     const key = conversationOf(delivery);
     const now = this.#options.clock.now();
-    this.#goOn(seq);
+    this.#unstop(seq);
     this.#sql.putBack.run({
       seq,
       conversation: Number(this.#sql.enqueueAgain.get(key, account, this.#options.steadyNow())?.id),
@@ -156,14 +164,19 @@ export class SqliteDecisions {
   #settle(id: string, state: 'delivered' | 'discarded', reason: string | null): number {
     const row = this.#sql.settle.get({ id, state, reason, now: this.#options.clock.now() });
     if (row === undefined) return 0;
-    this.#goOn(Number(row.seq));
+    this.#unstop(Number(row.seq));
     return 1;
   }
 
-  /** Where a conversation waits behind this message, it waits no longer. */
-  #goOn(seq: number): void {
-    const conversation = this.#sql.goOn.get(this.#options.steadyNow(), seq)?.id;
-    if (conversation !== undefined) this.#sql.forgetIdle.run({ id: Number(conversation) });
+  /**
+   * Where a conversation waits behind this message, it waits no longer. Its messages are as young as if they came now: what
+   * they waited for a person is not what they are given up for.
+   */
+  #unstop(seq: number): void {
+    const conversation = this.#sql.unstop.get(this.#options.steadyNow(), seq)?.id;
+    if (conversation === undefined) return;
+    this.#sql.makeYoung.run(this.#options.clock.now(), Number(conversation));
+    this.#options.sql.forget.run({ id: Number(conversation) });
   }
 }
 
@@ -174,12 +187,11 @@ function prepare(database: DatabaseSync) {
     // In flight with nobody, and behind nobody who waits for a person.
     idle: sql(`
       select id, in_flight from conversations
-      where key = :group and stopped_by is null and (lease is null or ready_at <= :now)`),
+      where key = :group and stopped_by is null and lease is null`),
     groupWaiting: sql(`
       select id from messages where conversation = :conversation and state = 'waiting' and ${FITS} order by seq`),
     takeOut: sql(`
       update messages set state = 'dead', conversation = null, settled_at = :now, group_key = :group where id = :id`),
-    doubt: sql("update messages set in_doubt = 1 where seq = ? and state = 'waiting'"),
     group: sql(`select id from messages where ${ASIDE} and group_key = :group and ${FITS} order by seq`),
     putBack: sql(`
       update messages set state = 'waiting', reason = null, detail = null, settled_at = null, attempts = 0, since = :now,
@@ -199,11 +211,11 @@ function prepare(database: DatabaseSync) {
       insert into conversations (key, account, pending, ready_at) values (?, ?, 1, ?)
       on conflict (key) do update set pending = pending + 1, ready_at = iif(lease is null, excluded.ready_at, ready_at)
       returning id`),
-    goOn: sql('update conversations set stopped_by = null, ready_at = ? where stopped_by = ? returning id'),
-    isLeased: sql('select 1 from conversations where id = ? and lease is not null and ready_at > ?'),
+    unstop: sql('update conversations set stopped_by = null, ready_at = ? where stopped_by = ? returning id'),
+    isLeased: sql('select 1 from conversations where id = ? and lease is not null'),
+    makeYoung: sql("update messages set since = ? where conversation = ? and state = 'waiting'"),
+    firstWaiting: sql("select min(seq) as seq from messages where conversation = ? and state = 'waiting'"),
+    makeDue: sql('update conversations set ready_at = ? where id = ?'),
     dequeue: sql('update conversations set pending = pending - 1 where id = ?'),
-    forgetIdle: sql(`
-      delete from conversations where id = :id and pending = 0 and stopped_by is null
-        and not exists (select 1 from messages where conversation = :id and state = 'waiting')`),
   };
 }

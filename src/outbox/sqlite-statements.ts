@@ -33,7 +33,7 @@ export function prepareStatements(database: DatabaseSync) {
       select id, ready_at from conversations where account = ? and stopped_by is null order by ready_at`),
     lease: sql('update conversations set lease = ?, ready_at = ?, in_flight = ? where id = ?'),
     renew: sql('update conversations set ready_at = ? where id = ? and lease = ?'),
-    holds: sql('select 1 from conversations where id = ? and lease = ?'),
+    hasLease: sql('select 1 from conversations where id = ? and lease = ?'),
     count: sql('update conversations set pending = pending - ? where id = ? returning pending'),
     release: sql('update conversations set ready_at = ?, lease = null, in_flight = null where id = ?'),
     stop: sql(`
@@ -41,7 +41,7 @@ export function prepareStatements(database: DatabaseSync) {
         stopped_by = (select seq from messages where id = ?) where id = ?`),
     // Whatever was counted: a conversation of which something waits never goes, since its number is used again.
     forget: sql(`
-      delete from conversations where id = :id
+      delete from conversations where id = :id and pending = 0 and stopped_by is null
         and not exists (select 1 from messages where conversation = :id and state = 'waiting')`),
     head: sql(`
       select seq, id, delivery, attempts, since, accepted_at, in_doubt from messages where conversation = ? and state = 'waiting'
@@ -66,7 +66,7 @@ export function prepareStatements(database: DatabaseSync) {
         order by settled_at limit ?)`),
     freePages: sql('select freelist_count, page_count from pragma_freelist_count, pragma_page_count'),
     counted: sql(`
-      select id, account, pending, stopped_by is not null as is_stopped,
+      select id, account, pending,
         (select count(*) from messages where conversation = conversations.id and state = 'waiting') as waiting
       from conversations where id > ? order by id limit ?`),
     recount: sql('update conversations set pending = ? where id = ?'),

@@ -38,11 +38,11 @@ export interface Miscount {
 export function recount(sql: Statements, after: number, limit: number) {
   const rows = sql.counted.all(after, limit);
   const wrong: Miscount[] = [];
-  for (const { id, account, pending, waiting, is_stopped } of rows) {
+  for (const { id, account, pending, waiting } of rows) {
     const by = Number(waiting) - Number(pending);
     if (by === 0) continue;
-    if (waiting === 0 && !is_stopped) sql.forget.run({ id: Number(id) });
-    else sql.recount.run(Number(waiting), Number(id));
+    sql.recount.run(Number(waiting), Number(id));
+    sql.forget.run({ id: Number(id) });
     wrong.push({ conversation: Number(id), account: String(account), by });
   }
   const last = rows.length < limit ? undefined : rows.at(-1)?.id;

@@ -75,6 +75,7 @@ export class SqliteStore implements Store {
       commits: this.#commits,
       clock: options.clock,
       steadyNow: this.#steadyNow,
+      sql: this.#sql,
       waiting: this.waiting,
     });
   }
@@ -196,7 +197,7 @@ export class SqliteStore implements Store {
   #takeOver(): void {
     const now = this.#steadyNow();
     this.#database
-      .prepare('update conversations set ready_at = ? where ready_at > ? or lease is not null')
+      .prepare('update conversations set ready_at = ?, lease = null where ready_at > ? or lease is not null')
       .run(now, now);
   }
 
@@ -270,7 +271,7 @@ export class SqliteStore implements Store {
 
   #settleOne(claim: Claim, settlement: Settlement, keepLease: { leaseMs: number } | undefined) {
     const { conversation, account, lease } = claim;
-    if (this.#sql.holds.get(conversation, lease) === undefined) return { result: 'stale' as const, changed: 0 };
+    if (this.#sql.hasLease.get(conversation, lease) === undefined) return { result: 'stale' as const, changed: 0 };
     const now = this.#steadyNow();
     const changed = this.#settleMessage(claim.message, settlement);
     const pending = Number(this.#sql.count.get(changed, conversation)?.pending);
@@ -336,6 +337,7 @@ export class SqliteStore implements Store {
    */
   #mend(conversation: number): number {
     const pending = Number(this.#sql.count.get(0, conversation)?.pending ?? 0);
+    this.#sql.recount.run(0, conversation);
     this.#sql.forget.run({ id: conversation });
     this.#options.log.error('a conversation was counted wrong and is mended', { conversation });
     return pending;

@@ -303,7 +303,10 @@ describe('a dead message', () => {
     const id = await post(running, { sender: 'u', text: 't' });
     for (const reroute of [true, false]) {
       const { status, body } = await running.admin.post(`/api/messages/${id}/redrive`).send({ reroute });
-      expect([status, body.detail]).toEqual([409, expect.stringMatching(/^Message .* stays dead: unroutable: .+\.$/)]);
+      expect([status, body.detail]).toEqual([
+        409,
+        expect.stringMatching(/^Message .* stays dead: no route fits it \(unroutable\)\.$/),
+      ]);
     }
     expect(await stateOf(running, id)).toBe('dead');
   });
