@@ -14,24 +14,21 @@ export function acceptWith(
   return async (entries) => {
     const offered = entries.map((entry) => {
       const account = 'delivery' in entry.placement ? entry.placement.delivery.account : undefined;
-      const lease = account === undefined ? undefined : dispatcher.offer(account);
-      return { entry: { ...entry, lease }, withdraw: () => lease && account && dispatcher.withdraw(account), account };
+      return { account, entry: { ...entry, lease: account === undefined ? undefined : dispatcher.offer(account) } };
     });
-    let acceptances: readonly Acceptance[];
+    let acceptances: readonly Acceptance[] = [];
     try {
       acceptances = await store.accept(offered.map(({ entry }) => entry));
-    } catch (error) {
-      for (const { withdraw } of offered) withdraw();
-      throw error;
+      return acceptances;
+    } finally {
+      // Where nothing was stored, no slot is used.
+      for (const [index, { account, entry }] of offered.entries()) {
+        const claim = acceptances[index]?.claim;
+        if (claim) dispatcher.take(claim);
+        else if (account !== undefined && entry.lease) dispatcher.withdraw(account);
+        // A slot may have got free between the offer and the commit, when there was nothing to claim yet.
+        else if (account !== undefined) dispatcher.wake(account);
+      }
     }
-    for (const [index, { claim }] of acceptances.entries()) {
-      if (claim) dispatcher.take(claim);
-      else offered[index]?.withdraw();
-    }
-    for (const { entry, account } of offered) {
-      // A slot may have got free between the offer and the commit, when there was nothing to claim yet.
-      if (account !== undefined && entry.lease === undefined) dispatcher.wake(account);
-    }
-    return acceptances;
   };
 }
