@@ -118,13 +118,18 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   });
 
   const listeners = [
-    { server: serverOf(app, stopping.signal), host: settings.host, port: settings.port },
-    { server: serverOf(adminApp, stopping.signal), host: settings.adminHost, port: settings.adminPort },
+    { server: serverOf(app, stopping.signal), host: settings.host, port: settings.port, setting: 'PORT' },
+    {
+      server: serverOf(adminApp, stopping.signal),
+      host: settings.adminHost,
+      port: settings.adminPort,
+      setting: 'ADMIN_PORT',
+    },
   ];
   const urls: string[] = [];
   try {
     await lanes.load();
-    for (const { server, host, port } of listeners) urls.push(await listen(server, host, port));
+    for (const { server, ...place } of listeners) urls.push(await listen(server, place));
   } catch (error) {
     for (const { server } of listeners) server.close();
     await store.close();

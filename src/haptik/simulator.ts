@@ -122,7 +122,7 @@ export class Simulator {
 
   /** @returns the base URL; port 0 takes a free one. @throws {PortInUse | ListenRefused} */
   listen(port = 0, host = '127.0.0.1'): Promise<string> {
-    return listen(this.#server, host, port);
+    return listen(this.#server, { host, port });
   }
 
   /** @throws {z.ZodError} when it is not a fault */

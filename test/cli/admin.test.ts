@@ -31,7 +31,7 @@ async function startFake(answer: RequestListener) {
     server.close();
     server.closeAllConnections();
   });
-  return new URL(await listen(server, '127.0.0.1', 0)).port;
+  return new URL(await listen(server, { host: '127.0.0.1', port: 0 })).port;
 }
 
 describe('a command reaches the bridge', () => {

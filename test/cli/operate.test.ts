@@ -85,7 +85,7 @@ async function startFake(answers: readonly object[]) {
     response.end(`${JSON.stringify(answers[asked.length - 1])}\n`);
   });
   onTestEnd(() => server.close());
-  const url = await listen(server, '127.0.0.1', 0);
+  const url = await listen(server, { host: '127.0.0.1', port: 0 });
   return { asked, env: { ADMIN_PORT: new URL(url).port } };
 }
 

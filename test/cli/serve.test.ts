@@ -153,7 +153,7 @@ describe('a start that cannot be', () => {
     const program = runCli(['serve'], { cwd, env: { ...ENV, HOST: '203.0.113.1' } });
     expect(await program.ended()).toBe(78);
     expect(program.output()).toContain(
-      'cannot listen on 203.0.113.1:0 (EADDRNOTAVAIL); choose another address or port.',
+      'cannot listen on 203.0.113.1:0 (EADDRNOTAVAIL); choose another address or port (PORT).',
     );
   });
 
@@ -196,7 +196,7 @@ describe('a start that cannot be', () => {
     const program = runCli(['serve'], { cwd, env: { ...ENV, PORT: port } });
     expect(await program.ended()).toBe(75);
     expect(program.output()).toContain(
-      `port ${port} on 127.0.0.1 is in use; stop what uses it, or choose another port.`,
+      `port ${port} on 127.0.0.1 is in use; stop what uses it, or choose another port (PORT).`,
     );
   });
 
@@ -207,7 +207,7 @@ describe('a start that cannot be', () => {
     const second = runCli(['serve'], { cwd, env: { ...ENV, ADMIN_PORT: port, DATABASE_URL: 'sqlite:second.db' } });
     expect(await second.ended()).toBe(75);
     expect(second.output()).toContain(
-      `port ${port} on 127.0.0.1 is in use; stop what uses it, or choose another port.`,
+      `port ${port} on 127.0.0.1 is in use; stop what uses it, or choose another port (ADMIN_PORT).`,
     );
   });
 
