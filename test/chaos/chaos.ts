@@ -1,13 +1,15 @@
-import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describeBlow, strike } from './blows.ts';
-import { type Acknowledged, check, type Disturbance, isKept, type Report } from './checker.ts';
-import type { FarEnd } from './far-end.ts';
-import { produce } from './producer.ts';
-import { seeded } from './random.ts';
-import { makeSchedule, type Schedule, type Weather } from './schedule.ts';
+import { Actor } from './acts.ts';
+import { check, type Disturbance, isKept, type Report } from './checker.ts';
+import { inspect, readDatabase } from './database.ts';
+import { startLoad } from './load.ts';
+import { Operator } from './operator.ts';
+import { tend } from './person.ts';
+import { play } from './play.ts';
+import { CLEAR, makeSchedule } from './schedule.ts';
 import { watchStalls } from './span.ts';
-import { ACCOUNTS, type Stage, type StageOptions, setStage, TIMEOUT_MS } from './stage.ts';
+import { ACCOUNTS, type Stage, type StageOptions, setStage, TENDED, TIMEOUT_MS } from './stage.ts';
+import type { Decision } from './tended.ts';
 
 export interface ChaosOptions extends StageOptions {
   /** Conversations that go on at the same time. */
@@ -22,13 +24,12 @@ export interface ChaosOptions extends StageOptions {
 
 export interface ChaosResult {
   readonly report: Report;
-  /** What else went wrong: it ended by itself, refused a sender, or left its database damaged. */
+  /** What else went wrong: it ended by itself, refused a sender or an operator, or left a database damaged. */
   readonly misdeeds: readonly string[];
   readonly isKept: boolean;
 }
 
-const CLEAR: Weather = { name: 'clear', faults: [] };
-const LOOK_MS = 50;
+const LOOK_MS = 100;
 
 /** Runs the bridge under load and faults until the time is up or `signal` aborts; then judges what became of its promises. */
 export async function runChaos(options: ChaosOptions, signal: AbortSignal): Promise<ChaosResult> {
@@ -40,24 +41,28 @@ export async function runChaos(options: ChaosOptions, signal: AbortSignal): Prom
   const stalls: Disturbance[] = [];
   const endWatch = watchStalls(TIMEOUT_MS / 8, (stall) => stalls.push({ cause: 'stall', ...stall }));
   const load = startLoad(options, stage);
+  const operators = startOperators(stage, () => load.acknowledged.map(({ id }) => id));
   bridge.start();
 
   const schedule = makeSchedule({
     ...options,
     accounts: ACCOUNTS,
+    tended: TENDED,
     timeoutMs: TIMEOUT_MS,
     canFillDisk: disk !== undefined,
   });
-  await play(schedule, stage, say, signal);
+  await play(schedule, stage, operators.actor, say, signal);
   for (const farEnd of farEnds.values()) farEnd.setWeather(CLEAR);
   say('all faults are over');
   await load.stop();
-  await drained(load.acknowledged, farEnds, options.drainMs);
+  const unrest = await drained(operators.operator, options.drainMs);
+  await operators.stop();
   await bridge.close();
   endWatch();
   say('stopped');
 
-  const { waiting, dead, damage } = readDatabase(stage.database);
+  const { waiting, unknown, dead, damage } = readDatabase(stage.database);
+  const { backup, holds } = operators.actor;
   const report = check({
     acknowledged: load.acknowledged,
     arrivals: [...farEnds].flatMap(([account, { messages }]) =>
@@ -65,90 +70,51 @@ export async function runChaos(options: ChaosOptions, signal: AbortSignal): Prom
     ),
     calls: [...farEnds.values()].flatMap(({ calls }) => calls),
     disturbances: [...bridge.disturbances, ...stalls],
+    births: bridge.births,
     told: bridge.told,
+    decisions: operators.decisions,
+    holds,
+    once: TENDED,
     waiting,
+    unknown,
     dead,
     timeoutMs: TIMEOUT_MS,
   });
-  const misdeeds = [...bridge.misdeeds, ...load.refusals, ...damage];
+  const copy = backup ? await inspect(backup) : [];
+  if (backup) say(`the last backup was asked for after ${backup.holds.length} messages`);
+  const misdeeds = [...bridge.misdeeds, ...load.refusals, ...operators.misdeeds, ...unrest, ...damage, ...copy];
   return { report, misdeeds, isKept: isKept(report) && misdeeds.length === 0 };
 }
 
-/** Every account has as many producers as every other. */
-function startLoad({ seed, conversations, pauseMs }: ChaosOptions, { bridge }: Stage) {
-  const acknowledged: Acknowledged[] = [];
-  const refusals: string[] = [];
+/** Who tends the accounts that want it, and who acts by the schedule. */
+function startOperators({ bridge, disk, farEnds, folder }: Stage, acknowledged: () => readonly string[]) {
+  const decisions: Decision[] = [];
+  const misdeeds: string[] = [];
+  const onMisdeed = (what: string) => misdeeds.push(what);
+  const operator = new Operator({ url: () => bridge.adminUrl, isDiskFull: () => disk?.isFull ?? false, onMisdeed });
   const ending = new AbortController();
-  const producers = Array.from({ length: conversations }, (_, number) => {
-    const channel = ACCOUNTS[number % ACCOUNTS.length] ?? '';
-    const random = seeded(seed + number);
-    const onAcknowledged = (message: Acknowledged) => acknowledged.push(message);
-    const onRefused = (status: number) => refusals.push(`a sender was answered ${status}`);
-    const options = { name: `${channel}${number}`, channel, random, pauseMs, onAcknowledged, onRefused };
-    return produce({ ...options, url: () => bridge.url }, ending.signal);
-  });
+  const people = [...farEnds]
+    .filter(([account]) => TENDED.includes(account))
+    .map(([account, farEnd]) => {
+      const onDecided = (decision: Decision) => decisions.push(decision);
+      return tend({ account, operator, farEnd, onDecided, onMisdeed }, ending.signal);
+    });
   return {
-    acknowledged,
-    refusals,
-    /** What has begun to be sent is sent until it is taken. */
+    operator,
+    actor: new Actor({ operator, folder, acknowledged }),
+    decisions,
+    misdeeds,
     async stop() {
       ending.abort();
-      await Promise.all(producers);
+      await Promise.all(people);
     },
   };
 }
 
-/** Blows and weathers, each account's by itself, until the schedule ends. */
-async function play(
-  { blows, weathers }: Schedule,
-  { bridge, disk, farEnds }: Stage,
-  say: (what: string) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  const wait = (ms: number) => sleep(ms, undefined, { signal }).catch(() => undefined);
-  const strikeAll = async () => {
-    for (const { afterMs, blow } of blows) {
-      await wait(afterMs);
-      if (signal.aborted) return;
-      say(describeBlow(blow));
-      await strike({ bridge, disk }, blow);
-    }
-  };
-  const change = async (account: string, farEnd: FarEnd) => {
-    for (const { forMs, weather } of weathers.get(account) ?? []) {
-      if (signal.aborted) return;
-      say(`${account}: ${weather.name}`);
-      farEnd.setWeather(weather);
-      await wait(forMs);
-    }
-  };
-  await Promise.all([strikeAll(), ...[...farEnds].map(([account, farEnd]) => change(account, farEnd))]);
-}
-
-/** Waits until all of it has arrived, or the time is up: then the report says what has not. */
-async function drained(
-  acknowledged: readonly Acknowledged[],
-  farEnds: ReadonlyMap<string, FarEnd>,
-  limitMs: number,
-): Promise<void> {
-  const hasAll = () => {
-    const arrived = new Set([...farEnds.values()].flatMap(({ messages }) => messages.map((each) => each.message_body)));
-    return acknowledged.every(({ id }) => arrived.has(id));
-  };
-  for (const end = Date.now() + limitMs; Date.now() < end && !hasAll(); ) await sleep(LOOK_MS);
-}
-
-function readDatabase(file: string) {
-  using database = new DatabaseSync(file);
-  const rows = (state: string) =>
-    database
-      .prepare('select provider_id, reason from messages where state = ?')
-      .all(state)
-      .map(({ provider_id, reason }) => [String(provider_id), String(reason)] as const);
-  const integrity = String(database.prepare('pragma integrity_check').get()?.integrity_check);
-  return {
-    waiting: rows('waiting').map(([id]) => id),
-    dead: new Map(rows('dead')),
-    damage: integrity === 'ok' ? [] : [`the database is damaged: ${integrity}`],
-  };
+/** Waits until nothing waits any more. @returns that it still did when the time was up */
+async function drained(operator: Operator, limitMs: number): Promise<readonly string[]> {
+  for (const end = Date.now() + limitMs; Date.now() < end; await sleep(LOOK_MS)) {
+    if (await operator.isAtRest()) return [];
+  }
+  return [`something still waited ${limitMs / 1_000} s after the last fault`];
 }

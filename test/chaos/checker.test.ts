@@ -1,32 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { type Call, check, type Evidence, isKept } from './checker.ts';
-
-const TIMEOUT_MS = 700;
-const arrival = (id: string, account = 'north') => ({ account, conversation: 'north0x0', id });
-const acknowledged = (id: string) => ({ id, bridgeId: `bridge's ${id}` });
-const call = (id: string, from: number, end: Call['end'] = 'delivered', took = 5): Call => ({
-  id,
-  from,
-  to: from + took,
-  end,
-});
-
-const [FIRST, SECOND, THIRD] = ['north0x0-0', 'north0x0-1', 'north0x0-2'];
-
-/** Three messages, each delivered once and in order; but for what a test says. */
-function evidence(but: Partial<Evidence> = {}): Evidence {
-  return {
-    acknowledged: [FIRST, SECOND, THIRD].map(acknowledged),
-    arrivals: [FIRST, SECOND, THIRD].map((id) => arrival(id)),
-    calls: [call(FIRST, 1_000), call(SECOND, 1_010), call(THIRD, 1_020)],
-    disturbances: [],
-    told: new Set(),
-    waiting: [],
-    dead: new Map(),
-    timeoutMs: TIMEOUT_MS,
-    ...but,
-  };
-}
+import { arrival, call, evidence, FIRST, SECOND, THIRD } from './evidence.ts';
 
 /** The second message is there twice: called for first as given, and then answered. */
 function repeated(first: Call, but: Partial<Evidence> = {}): Evidence {

@@ -1,6 +1,8 @@
+import { partsOf } from './parts.ts';
 import type { Span } from './span.ts';
+import { aheadOf, type Decision, type Hold, heldOf, repeatedOf } from './tended.ts';
 
-/** A message that got its 2xx. Its id says its conversation and its place there: `user3-17`. */
+/** A message that got its 2xx. */
 export interface Acknowledged {
   readonly id: string;
   /** The bridge's own id of it, as its log has it. */
@@ -38,10 +40,18 @@ export interface Evidence {
   readonly arrivals: readonly Arrival[];
   readonly calls: readonly Call[];
   readonly disturbances: readonly Disturbance[];
+  /** When a process of the bridge was ready. */
+  readonly births: readonly number[];
   /** The bridge's ids that its log announced as possible repeats. */
   readonly told: ReadonlySet<string>;
-  /** What the bridge keeps at the end, by its database: what still waits, and dead letters with their reasons. */
+  /** What people decided, and the pauses that they ordered. */
+  readonly decisions: readonly Decision[];
+  readonly holds: readonly Hold[];
+  /** Accounts at which nothing may arrive twice, for whatever reason: there only a person sends again. */
+  readonly once: readonly string[];
+  /** What the bridge keeps at the end, by its database: what waits, also for a person, and dead letters with their reasons. */
   readonly waiting: readonly string[];
+  readonly unknown: readonly string[];
   readonly dead: ReadonlyMap<string, string>;
   /** The bridge's DELIVERY_TIMEOUT_MS. */
   readonly timeoutMs: number;
@@ -53,22 +63,37 @@ export interface Report {
   readonly delivered: number;
   /** Arrivals beyond the first, by what explains them. */
   readonly duplicated: Readonly<Partial<Record<Cause, number>>>;
+  /** How often a person said what was to become of a message. */
+  readonly decided: Readonly<Record<Decision['kind'], number>>;
   readonly broken: Readonly<Record<Breach, readonly string[]>>;
 }
 
 /**
- * lost: acknowledged, and nowhere · waiting: not delivered yet, though nothing is in its way · dead: given up without a
- * reason · reordered: first arrived after a later one of its conversation · astray: arrived where it does not belong ·
- * unexplained: sent again though its answer was there, or could still come · untold: twice there, and the log is silent
+ * lost: acknowledged, and nowhere · waiting: not delivered yet, though nothing is in its way · unknown, dead: left over,
+ * though a person deals with what can be dealt with · reordered: first arrived after a later one of its conversation ·
+ * astray: arrived where it does not belong · unexplained: sent again though its answer was there, or could still come ·
+ * untold: twice there, and the log is silent · repeated: sent again where only a person may · ahead: sent while its
+ * conversation waited for a person · held: sent while its account was paused
  */
-export type Breach = 'lost' | 'waiting' | 'dead' | 'reordered' | 'astray' | 'unexplained' | 'untold';
+export type Breach =
+  | 'lost'
+  | 'waiting'
+  | 'unknown'
+  | 'dead'
+  | 'reordered'
+  | 'astray'
+  | 'unexplained'
+  | 'untold'
+  | 'repeated'
+  | 'ahead'
+  | 'held';
 
 /** Calls that took more than this share of the time-out may have run into it: two processes never time alike. */
 const NEARLY = 0.6;
 
 /** Judges a run by what was seen from outside. */
 export function check(evidence: Evidence): Report {
-  const { acknowledged, arrivals, waiting, dead, told } = evidence;
+  const { acknowledged, arrivals, decisions, waiting, unknown, dead, told } = evidence;
   const copies = Map.groupBy(arrivals, ({ id }) => id);
   const repeats = repeatsOf(evidence);
   const duplicates = [...copies].filter(([, { length }]) => length > 1);
@@ -81,14 +106,16 @@ export function check(evidence: Evidence): Report {
   const wrong = new Map(repeats.filter(({ cause }) => cause === undefined).map(({ id, call }) => [id, call]));
   const unaccounted = duplicates.map(([id]) => id).filter((id) => !causes.has(id) && !wrong.has(id));
   const bridgeIds = new Map(acknowledged.map(({ id, bridgeId }) => [id, bridgeId]));
-  const kept = new Set([...copies.keys(), ...waiting, ...dead.keys()]);
+  const kept = new Set([...copies.keys(), ...waiting, ...unknown, ...dead.keys()]);
   return {
     acknowledged: acknowledged.length,
     delivered: acknowledged.filter(({ id }) => copies.has(id)).length,
     duplicated,
+    decided: { confirm: countOf(decisions, 'confirm'), redrive: countOf(decisions, 'redrive') },
     broken: {
       lost: acknowledged.map(({ id }) => id).filter((id) => !kept.has(id)),
       waiting,
+      unknown,
       dead: [...dead].map(([id, reason]) => `${id} (${reason})`),
       reordered: reorderedOf(evidence),
       astray: arrivals.filter((arrival) => !belongs(arrival)).map(({ id }) => id),
@@ -97,6 +124,9 @@ export function check(evidence: Evidence): Report {
         ...unaccounted,
       ],
       untold: duplicates.map(([id]) => id).filter((id) => !told.has(bridgeIds.get(id) ?? '')),
+      repeated: repeatedOf(evidence),
+      ahead: aheadOf(evidence),
+      held: heldOf(evidence),
     },
   };
 }
@@ -149,7 +179,6 @@ function belongs({ account, conversation, id }: Arrival): boolean {
   return partsOf(id).conversation === conversation && conversation.startsWith(account);
 }
 
-function partsOf(id: string): { readonly conversation: string; readonly index: number } {
-  const dash = id.lastIndexOf('-');
-  return { conversation: id.slice(0, dash), index: Number(id.slice(dash + 1)) };
+function countOf(decisions: readonly Decision[], wanted: Decision['kind']): number {
+  return decisions.filter(({ kind }) => kind === wanted).length;
 }

@@ -52,7 +52,7 @@ try {
     )(seeded(started.CHAOS_SEED)),
   });
   watchStalls(settings.deliveryTimeoutMs / 8, (stall) => process.send?.({ stall }));
-  process.send?.({ url: bridge.url });
+  process.send?.({ url: bridge.url, adminUrl: bridge.adminUrl });
   await stopped;
   await bridge.stop();
   process.exit(0);

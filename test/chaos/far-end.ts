@@ -4,13 +4,15 @@ import { z } from 'zod';
 import { type LoggedMessage, Simulator } from '../../src/haptik/simulator.ts';
 import type { Call } from './checker.ts';
 import type { Random } from './random.ts';
-import type { Weather } from './schedule.ts';
+import { CLEAR, type Weather } from './schedule.ts';
 
 /** One account's Haptik. It lives in this process, and so survives whatever happens to the bridge. */
 export interface FarEnd {
   readonly url: string;
   readonly calls: readonly Call[];
   readonly messages: readonly LoggedMessage[];
+  /** Whether a call that has come in may still log the message: then nobody can say yet that it did not arrive. */
+  mayStillLog(id: string): boolean;
   setWeather(weather: Weather): void;
   close(): Promise<void>;
 }
@@ -18,13 +20,17 @@ export interface FarEnd {
 const CREDENTIALS = { clientId: 'chaos', token: 'chaos-token' };
 const CALLS = 'http.server.request.start';
 const body = z.object({ message_body: z.string() });
-const CLEAR: Weather = { name: 'clear', faults: [] };
+/** Longer than an answer that is due waits for its turn in this process. */
+const SLACK_MS = 300;
 
 export async function openFarEnd(random: Random): Promise<FarEnd> {
   const simulator = new Simulator({ ...CREDENTIALS, now: Date.now, random });
   const url = await simulator.listen();
   const port = Number(new URL(url).port);
   const calls: Call[] = [];
+  const open = new Set<Received>();
+  // Who calls may be gone, and the delayed answer, with what it logs, still to come.
+  const logsUntil = new Map<string, number>();
   let weather = CLEAR;
 
   // The simulator keeps what it logged; how each call ended is only seen on the wire, where node:http tells of it.
@@ -33,12 +39,16 @@ export async function openFarEnd(random: Random): Promise<FarEnd> {
     if (request.socket.localPort !== port || !request.url?.includes('log_message')) return;
     const from = Date.now();
     const weatherThen = weather;
+    open.add(request);
     response.once('close', () => {
-      const message = body.safeParse(parsed(request.body));
+      open.delete(request);
+      const id = messageOf(request);
       // Cut off before it was here: it can not have been logged.
-      if (!message.success) return;
+      if (id === undefined) return;
+      const delayMs = Math.max(longestDelay(weatherThen), longestDelay(weather));
+      logsUntil.set(id, Math.max(logsUntil.get(id) ?? 0, from + delayMs + SLACK_MS));
       const isCutting = cuts(weatherThen) || cuts(weather);
-      calls.push({ id: message.data.message_body, from, to: Date.now(), end: endOf(response, isCutting) });
+      calls.push({ id, from, to: Date.now(), end: endOf(response, isCutting) });
     });
   };
   subscribe(CALLS, onCall);
@@ -48,6 +58,10 @@ export async function openFarEnd(random: Random): Promise<FarEnd> {
     calls,
     get messages() {
       return simulator.messages;
+    },
+    mayStillLog(id) {
+      const isOpen = [...open].some((request) => [id, undefined].includes(messageOf(request)));
+      return isOpen || Date.now() < (logsUntil.get(id) ?? 0);
     },
     setWeather(next) {
       weather = next;
@@ -69,6 +83,15 @@ type Received = IncomingMessage & { readonly body?: unknown };
 
 function cuts({ faults }: Weather): boolean {
   return faults.some(({ action }) => action === 'drop' || action === 'accept_then_drop');
+}
+
+function longestDelay({ faults }: Weather): number {
+  return Math.max(0, ...faults.map(({ delay_ms = 0 }) => delay_ms));
+}
+
+/** Undefined while its body is not here. */
+function messageOf({ body: text }: Received): string | undefined {
+  return body.safeParse(parsed(text)).data?.message_body;
 }
 
 function endOf(response: ServerResponse, isCutting: boolean): Call['end'] {

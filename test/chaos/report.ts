@@ -5,7 +5,7 @@ const NAMED = 5;
 
 /** The result as an aligned table, and in the end whether the promises were kept. */
 export function describeResult({ report, misdeeds, isKept }: ChaosResult): string {
-  const { acknowledged, delivered, duplicated, broken } = report;
+  const { acknowledged, delivered, duplicated, decided, broken } = report;
   const causes = Object.entries(duplicated);
   const rows: readonly (readonly [string, number, string])[] = [
     ['accepted', acknowledged, ''],
@@ -15,6 +15,8 @@ export function describeResult({ report, misdeeds, isKept }: ChaosResult): strin
       causes.reduce((sum, [, count]) => sum + count, 0),
       causes.map(([cause, n]) => `${cause} ${n}`).join(', '),
     ],
+    ['confirmed', decided.confirm, ''],
+    ['redriven', decided.redrive, ''],
     ...Object.entries(broken).map(([breach, ids]) => [breach, ids.length, named(ids)] as const),
     ['other misdeeds', misdeeds.length, named(misdeeds)],
   ];

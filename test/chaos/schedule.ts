@@ -10,6 +10,11 @@ export type Blow =
   | { readonly kind: 'jump'; readonly byMs: number }
   | { readonly kind: 'full disk'; readonly forMs: number; readonly isKilled: boolean };
 
+/** What an operator does, and the bridge should not suffer from. */
+export type Act =
+  | { readonly kind: 'hold'; readonly account: string; readonly forMs: number }
+  | { readonly kind: 'backup' };
+
 /** How a Haptik behaves for a while. */
 export interface Weather {
   readonly name: string;
@@ -19,6 +24,8 @@ export interface Weather {
 export interface Schedule {
   /** One after the other, each so long after the one before. */
   readonly blows: readonly { readonly afterMs: number; readonly blow: Blow }[];
+  /** Meanwhile, and one after the other as well. */
+  readonly acts: readonly { readonly afterMs: number; readonly act: Act }[];
   /** For each account one after the other, each for so long. */
   readonly weathers: ReadonlyMap<string, readonly { readonly forMs: number; readonly weather: Weather }[]>;
 }
@@ -29,6 +36,8 @@ export interface ScheduleOptions {
   /** How many times as fast the bridge's clock goes. */
   readonly speed: number;
   readonly accounts: readonly string[];
+  /** Those whose dead letters a person deals with. */
+  readonly tended: readonly string[];
   /** The bridge's DELIVERY_TIMEOUT_MS. */
   readonly timeoutMs: number;
   readonly canFillDisk: boolean;
@@ -37,19 +46,36 @@ export interface ScheduleOptions {
 const HOUR_MS = 3_600_000;
 /** By the bridge's clock: shorter and longer than its leases of 15 s. */
 const PAUSE_MS = [1_000, 25_000] as const;
+/** Longer than what is in flight may take to end. */
+const HOLD_MS = [2_500, 4_500] as const;
 
 /** The same options give the same schedule. */
 export function makeSchedule(options: ScheduleOptions): Schedule {
-  const { seed, seconds, accounts } = options;
+  const { seed, seconds, accounts, tended, timeoutMs } = options;
   const random = seeded(seed);
   const kinds = inTurns<() => Blow>(random, blowsOf(options, random));
-  const blows = fill(seconds, () => ({ afterMs: between(random, 300, 2_000), blow: kinds.next().value() }), lengthOf);
-  const weathersFor = () => {
-    const skies = inTurns(random, weathersOf(options.timeoutMs));
+  const blows = fill(
+    seconds,
+    () => ({ afterMs: between(random, 300, 2_000), blow: kinds.next().value() }),
+    ({ afterMs, blow }) => lengthOf(afterMs, blow),
+  );
+  const weathersFor = (account: string) => {
+    const skies = inTurns(random, [...weathersOf(timeoutMs), ...(tended.includes(account) ? REFUSALS : [])]);
     const next = () => ({ forMs: between(random, 300, 2_000), weather: skies.next().value });
     return fill(seconds, next, ({ forMs }) => forMs);
   };
-  return { blows, weathers: new Map(accounts.map((account) => [account, weathersFor()])) };
+  const weathers = new Map(accounts.map((account) => [account, weathersFor(account)]));
+  const deeds = inTurns<() => Act>(random, [
+    ...accounts.map((account) => (): Act => ({ kind: 'hold', account, forMs: between(random, ...HOLD_MS) })),
+    () => ({ kind: 'backup' }),
+    () => ({ kind: 'backup' }),
+  ]);
+  const acts = fill(
+    seconds,
+    () => ({ afterMs: between(random, 300, 2_000), act: deeds.next().value() }),
+    ({ afterMs, act }) => lengthOf(afterMs, act),
+  );
+  return { blows, weathers, acts };
 }
 
 function blowsOf({ speed, canFillDisk }: ScheduleOptions, random: Random): (() => Blow)[] {
@@ -76,13 +102,17 @@ function blowsOf({ speed, canFillDisk }: ScheduleOptions, random: Random): (() =
   ];
 }
 
+export const CLEAR: Weather = { name: 'clear', faults: [] };
+const often = (name: string, fault: Omit<Fault, 'rate'>): Weather => ({ name, faults: [{ rate: 0.3, ...fault }] });
+
+/** They refuse messages for good, and users. */
+const REFUSALS = [often('400', { status: 400 }), often('400 to messages', { status: 400, path: 'message' })];
+
 /** No fault here refuses a message for good, so that none may end as a dead letter. */
 function weathersOf(timeoutMs: number): Weather[] {
-  const clear: Weather = { name: 'clear', faults: [] };
-  const often = (name: string, fault: Omit<Fault, 'rate'>): Weather => ({ name, faults: [{ rate: 0.3, ...fault }] });
   return [
-    clear,
-    clear,
+    CLEAR,
+    CLEAR,
     often('500', { status: 500 }),
     often('503', { status: 503 }),
     often('429', { status: 429 }),
@@ -122,6 +152,6 @@ function fill<T>(seconds: number, next: () => T, lengthMs: (item: T) => number):
   return items;
 }
 
-function lengthOf({ afterMs, blow }: { readonly afterMs: number; readonly blow: Blow }): number {
-  return afterMs + ('forMs' in blow ? blow.forMs : 0);
+function lengthOf(afterMs: number, what: Blow | Act): number {
+  return afterMs + ('forMs' in what ? what.forMs : 0);
 }

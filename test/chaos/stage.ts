@@ -19,19 +19,22 @@ export interface Stage extends AsyncDisposable {
   readonly farEnds: ReadonlyMap<string, FarEnd>;
   /** Undefined where none is wanted, or mounting is not allowed. */
   readonly disk: Disk | undefined;
+  readonly folder: string;
   readonly database: string;
 }
 
 /** Each has a channel and a Haptik of its own. */
-export const ACCOUNTS = ['north', 'south'];
+export const ACCOUNTS = ['north', 'south', 'west'];
+/** Those whose conversations wait for a person when nobody knows, or when a message is refused for good. */
+export const TENDED = ['west'];
 /** Of one call to Haptik: short, so that many of them run into it. */
 export const TIMEOUT_MS = 700;
 
 export async function setStage({ seed, seconds, speed, withFullDisk }: StageOptions): Promise<Stage> {
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(await mkdtempDisposable(join(tmpdir(), 'haptik-bridge-chaos-')));
-  // Room for what the run stores: a second of it is less than half a megabyte.
-  const disk = withFullDisk ? stack.use(await mountDisk(folder.path, 32 + Math.ceil(seconds / 2))) : undefined;
+  // Room for what the run stores, and for two copies of it: a second of it is less than half a megabyte.
+  const disk = withFullDisk ? stack.use(await mountDisk(folder.path, 32 + Math.ceil(1.5 * seconds))) : undefined;
   const farEnds = new Map<string, FarEnd>();
   for (const [index, account] of ACCOUNTS.entries()) {
     farEnds.set(
@@ -57,15 +60,16 @@ export async function setStage({ seed, seconds, speed, withFullDisk }: StageOpti
     (supervised) => supervised.abandon(),
   );
   const all = stack.move();
-  return { bridge, farEnds, disk, database, [Symbol.asyncDispose]: () => all.disposeAsync() };
+  return { bridge, farEnds, disk, folder: folder.path, database, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
 
 function routing(farEnds: ReadonlyMap<string, FarEnd>): string {
   const lines = (line: (account: string) => string) => ACCOUNTS.map(line).join('');
   const accounts = [...farEnds].map(([account, { url }]) => accountYaml(account, url)).join('');
   const channels = lines((account) => `  ${account}: { verify: none }\n`);
-  const routes = lines(
-    (account) => `  - { channel: ${account}, account: ${account}, business_id: 343, auth_id: "{{ sender }}" }\n`,
-  );
+  const routes = lines((account) => {
+    const inTrouble = TENDED.includes(account) ? ', on_unknown: stop, on_dead: stop' : '';
+    return `  - { channel: ${account}, account: ${account}, business_id: 343, auth_id: "{{ sender }}"${inTrouble} }\n`;
+  });
   return `accounts:\n${accounts}channels:\n${channels}routes:\n${routes}`;
 }

@@ -21,7 +21,7 @@ const STOP_LIMIT_MS = 30_000;
 const START_AGAIN_MS = 200;
 
 const told = z.union([
-  z.object({ url: z.string() }),
+  z.object({ url: z.string(), adminUrl: z.string() }),
   z.object({ stall: z.object({ from: z.number(), to: z.number() }) }),
 ]);
 const repeatLine = z.object({ id: z.string(), message: z.string(), possible_repeat: z.boolean().optional() });
@@ -30,6 +30,8 @@ const repeatLine = z.object({ id: z.string(), message: z.string(), possible_repe
 export class Supervised {
   /** When it may have missed an answer. */
   readonly disturbances: Disturbance[] = [];
+  /** When a process of it was ready. */
+  readonly births: number[] = [];
   /** Its ids of messages of which its log said that they may be there twice. */
   readonly told = new Set<string>();
   /** What it should not have done: end by itself, or not end when told to. */
@@ -39,7 +41,7 @@ export class Supervised {
   readonly #epochMs = Date.now();
   #offsetMs = 0;
   #child: ChildProcess | undefined;
-  #url: string | undefined;
+  #urls: { readonly url: string; readonly adminUrl: string } | undefined;
   #isTold = false;
   #isClosing = false;
   /** Since when an outcome may be unwritten; only a full disk keeps it so for long. */
@@ -52,7 +54,11 @@ export class Supervised {
 
   /** Undefined while it is down. */
   get url(): string | undefined {
-    return this.#url;
+    return this.#urls?.url;
+  }
+
+  get adminUrl(): string | undefined {
+    return this.#urls?.adminUrl;
   }
 
   start(): void {
@@ -67,7 +73,7 @@ export class Supervised {
 
   /** As an operator does. */
   async stop(): Promise<void> {
-    const isUp = this.#url !== undefined;
+    const isUp = this.#urls !== undefined;
     const limit = new AbortController();
     const late = sleep(STOP_LIMIT_MS, undefined, { signal: limit.signal }).then(
       () => this.#child?.kill('SIGKILL'),
@@ -137,7 +143,7 @@ export class Supervised {
       // With all that it has printed.
       const [code, by] = await once(child, 'close');
       this.#child = undefined;
-      this.#url = undefined;
+      this.#urls = undefined;
       if (this.#isTold) continue;
       if (!this.#options.isDiskFull()) this.misdeeds.push(`ended by itself with ${code ?? by}`);
       await sleep(START_AGAIN_MS);
@@ -166,8 +172,12 @@ export class Supervised {
   }
 
   #hear(message: z.output<typeof told>, child: ChildProcess): void {
-    if ('stall' in message) this.disturbances.push({ cause: 'stall', ...message.stall });
-    else if (child === this.#child) this.#url = message.url;
+    if ('stall' in message) {
+      this.disturbances.push({ cause: 'stall', ...message.stall });
+    } else if (child === this.#child) {
+      this.#urls = message;
+      this.births.push(Date.now());
+    }
   }
 
   #read(line: string): void {
