@@ -1,14 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { AccountSurvey } from './outbox/records.ts';
 
-/** What an account looks like at one moment. Times are milliseconds since the epoch. */
-export interface AccountGauges {
-  readonly account: string;
-  readonly waiting: number;
-  readonly oldestAt: number | undefined;
-  readonly stopped: number;
-  readonly stoppedSince: number | undefined;
-  readonly dead: number;
-  readonly unknown: number;
+/** What an account looks like at one moment. */
+export interface AccountGauges extends AccountSurvey {
   readonly hold: string | undefined;
 }
 
