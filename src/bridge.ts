@@ -85,7 +85,8 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     store,
     lanes,
     deliver: createDeliver({ post: client.post, account: (name) => table.accounts.get(name), clock }),
-    observe: ({ account, message: { id, acceptedAt } }, { state, attempt: { outcome, duration } }) => {
+    observe: ({ account, message: { id, acceptedAt } }, { state, attempt }) => {
+      const { outcome = 'unknown', duration = null } = attempt ?? {};
       metrics.attempted({ account, outcome, state, duration, age: clock.now() - acceptedAt });
       if (state !== 'waiting') waiters.tell(id);
     },

@@ -20,7 +20,7 @@ import {
 export interface MessagesOptions {
   readonly records: Records;
   /** The routing table in force. */
-  readonly table: () => Routing['table'] & { readonly accounts: ReadonlyMap<string, unknown> };
+  readonly table: () => Routing['table'];
   /** Messages wait again. */
   readonly wake: () => void;
   readonly clock: Clock;
@@ -126,7 +126,7 @@ export function messages({ records, table, wake, clock, log, stopping }: Message
     const { id } = request.params;
     const result = await records.decide(id, decision);
     const details = await found(id);
-    const { state, reason } = details;
+    const { state } = details;
     const { kind } = decision;
     switch (result) {
       case 'leased':
@@ -134,7 +134,7 @@ export function messages({ records, table, wake, clock, log, stopping }: Message
       case 'impossible':
         throw new Conflict(`Message ${id} is ${state}; there is nothing to ${kind}.`);
       case 'unplaced':
-        throw new Conflict(`Message ${id} stays ${state}: no route fits it${reason ? ` (${reason})` : ''}.`);
+        throw new Conflict(`Message ${id} stays ${state}: ${unplacedBecause(details, table())}.`);
       default: {
         const fields = { id, decision: kind, result, request_id: response.locals.requestId };
         log.info('decided by an operator', kind === 'discard' ? { ...fields, reason: decision.reason } : fields);
@@ -178,6 +178,13 @@ function closing(response: Response): AbortSignal {
 }
 
 /** A name given twice comes as a list, which no filter takes: the last of the two alone would be answered as if it were both. */
+function unplacedBecause({ account, reason }: ReturnType<typeof detailsView>, table: Routing['table']): string {
+  if (account !== null && !table.accounts.has(account)) {
+    return `its account ${account} is not in the routing file; send it elsewhere with reroute, or put the account back`;
+  }
+  return `no route fits it${reason === null ? '' : ` (${reason})`}; mend the routing file, and restart`;
+}
+
 /** Whom a log is not to name. */
 function withoutSender({ sender, ...filter }: MessageFilter): object {
   return sender === undefined ? filter : { ...filter, sender: '[redacted]' };

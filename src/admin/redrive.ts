@@ -11,8 +11,9 @@ export interface Preview {
 
 export interface RedriveProgress {
   readonly redriven: number;
+  /** Of which something was put back. */
   readonly conversations: number;
-  /** No route fits them still; they stay dead. */
+  /** No route fits them, or their account is gone: they stay as they are. */
   readonly unplaced: number;
 }
 
@@ -58,15 +59,17 @@ export async function* redriveAll(
   const startedAt = clock.elapsed();
   let progress: RedriveProgress = { redriven: 0, conversations: 0, unplaced: 0 };
   let last: string | undefined;
+  let tried = 0;
   for await (const { groups } of parts(records, filter, signal)) {
     // One that goes on from the part before is back already; what is dead again of it has had its chance.
     for (const group of groups.filter((group) => group !== last)) {
-      await clock.sleep(startedAt + (progress.conversations * 1_000) / rate - clock.elapsed(), signal);
+      await clock.sleep(startedAt + (tried * 1_000) / rate - clock.elapsed(), signal);
       if (signal.aborted) return;
+      tried += 1;
       const { redriven, unplaced } = await records.redrive(group, filter, routing);
       progress = {
         redriven: progress.redriven + redriven,
-        conversations: progress.conversations + 1,
+        conversations: progress.conversations + (redriven > 0 ? 1 : 0),
         unplaced: progress.unplaced + unplaced,
       };
       yield progress;

@@ -121,6 +121,8 @@ export function detailsView(details: MessageDetails) {
   return {
     ...messageView(details),
     detail: details.detail,
+    stops: details.stops,
+    waits_behind: details.waitsBehind,
     text: details.text ?? null,
     attempt_log: details.attemptLog.map(({ at, outcome, status, duration, detail }) => ({
       at: iso(at),

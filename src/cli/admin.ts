@@ -76,7 +76,10 @@ export class Admin {
       throw this.#unreachable(error);
     }
     if (response.ok) return response;
-    if (response.status === 401) throw new BridgeRefused(`ADMIN_TOKEN is not that of the bridge on ${this.#url}.`);
+    if (response.status === 401) {
+      const fault = this.#token === undefined ? 'ADMIN_TOKEN is not set; it has to be' : 'ADMIN_TOKEN is not';
+      throw new BridgeRefused(`${fault} that of the bridge on ${this.#url}.`);
+    }
     const detail = detailOf(await response.text().catch(() => ''));
     // What does not answer as a bridge does is none.
     if (detail === undefined) throw this.#unreachable(`HTTP ${response.status}`);

@@ -32,7 +32,7 @@ export async function redrive(id: string | undefined, options: RedriveOptions, e
     throw new BridgeRefused('--preview is for many; of one: messages show <id>.');
   if (id !== undefined) return print(await admin.post(`${pathOf(id)}/redrive`, { reroute }), options.json);
   if (!options.preview) return report(admin.steps('/api/redrive', { filter, rate, reroute }), options.json);
-  const answer = previewed.parse(await admin.post('/api/redrive', { filter, preview: true }));
+  const answer = previewed.parse(await admin.post('/api/redrive', { filter, reroute, preview: true }));
   if (options.json) return console.log(json(answer));
   const { samples, ...counts } = answer;
   console.log(properties(counts));

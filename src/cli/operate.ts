@@ -28,7 +28,7 @@ export function operate(program: Command, env: Environment): void {
     `${STATES_ASIDE}; waiting, with --account and --reroute, of an account that is gone`,
   )
     .option('--preview', 'only show how many match, and some of them')
-    .option('--rate <n>', 'conversations a second, up to 10000', count, 100)
+    .option('--rate <n>', 'conversations a second, from 0.01 to 10000', rate, 100)
     .option('--reroute', 'route them again, by the table in force')
     .option('--json', 'print JSON')
     .action(async (id, options) => (await import('./decide.ts')).redrive(id, options, env));
@@ -77,6 +77,11 @@ function filters(command: Command, states: string): Command {
     .option('--because <reason>', 'with this reason, such as refused or expired')
     .option('--since <time>', 'accepted from then on, such as 2026-11-22T12:30:00Z')
     .option('--until <time>', 'accepted before');
+}
+
+function rate(text: string): number {
+  if (!/^\d{1,5}(\.\d{1,6})?$/.test(text)) throw new InvalidArgumentError('expected a number, such as 20 or 0.5');
+  return Number(text);
 }
 
 function count(text: string): number {

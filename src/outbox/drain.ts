@@ -4,7 +4,7 @@ import type { Log } from '../log.ts';
 import type { Delivery, Outcome } from '../message.ts';
 import { judge } from './judge.ts';
 import type { Lanes } from './lanes.ts';
-import type { Attempt, Claim, Settlement, SettleResult, Store, Verdict } from './store.ts';
+import type { Claim, Settlement, SettleResult, Store, Verdict } from './store.ts';
 
 /** One try at the far end. When `signal` aborts it ends soon. A rejection counts as an unknown outcome. */
 export type Deliver = (delivery: Delivery, signal: AbortSignal) => Promise<Outcome>;
@@ -45,7 +45,7 @@ export const STORE_RETRY_MS = 1_000;
 /** Messages delivered under one lease before the conversation goes to the back of the queue. */
 const TURNS = 16;
 const UNKNOWN = 'unknown: it may have arrived; its conversation waits for a person';
-const LEFT = 'the process ended during the attempt, and nobody saw how it went';
+const LEFT = 'the process ended during the attempt; it is not sent again';
 
 /**
  * Delivers from one conversation until nothing waits, something fails, or its turns are up. An attempt's outcome is
@@ -74,12 +74,11 @@ export async function drain(run: Run, options: DrainOptions, ending: Ending): Pr
 }
 
 /** Where a route does not want repeats, what may have been sent before is not sent again. */
-function leftUnknown(claim: Claim, { clock, log }: DrainOptions): Settlement | undefined {
+function leftUnknown(claim: Claim, { log }: DrainOptions): Settlement | undefined {
   const { isInDoubt, message } = claim;
   if (!isInDoubt || message.delivery.onUnknown === 'retry') return undefined;
   log.error(UNKNOWN, { ...about(claim), attempt: message.attempts + 1, detail: LEFT });
-  const attempt: Attempt = { at: clock.now(), outcome: 'unknown', status: null, duration: null, detail: LEFT };
-  return { state: 'unknown', detail: LEFT, attempt };
+  return { state: 'unknown', detail: LEFT, attempt: undefined };
 }
 
 async function attempt(run: Run, options: DrainOptions, { signal }: Ending): Promise<Settlement> {

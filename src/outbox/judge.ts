@@ -54,11 +54,11 @@ export function judge(outcome: Outcome, circumstances: Circumstances): Verdict {
  */
 function held(
   { detail, isSpent }: Extract<Outcome, { kind: 'hold' }>,
-  { claim, retryHorizonMs, random }: Circumstances,
+  { claim, lane, startedAt, now, retryHorizonMs, random }: Circumstances,
 ): Verdict {
   if (!isSpent) return { state: 'waiting', dueInMs: 0, isSpent, detail };
   const { ageMs, attempts } = claim.message;
-  if (ageMs >= retryHorizonMs) return dead('expired', detail, claim);
+  if (Math.min(ageMs + now - startedAt, now - lane.openSince) >= retryHorizonMs) return dead('expired', detail, claim);
   const dueInMs = PROBE_INTERVAL_MS + backoffMs(attempts + 1, undefined, random());
   return { state: 'waiting', dueInMs, isSpent, detail };
 }

@@ -15,6 +15,7 @@ export class Lane {
   #probeAt: number | undefined;
   #isProbing = false;
   #releasedAt = Number.NEGATIVE_INFINITY;
+  #resumedAt = Number.NEGATIVE_INFINITY;
   #acceptedAt = Number.NEGATIVE_INFINITY;
   /** Of the credentials that what is known here is about. */
   fingerprint = '';
@@ -52,7 +53,12 @@ export class Lane {
    * mostly mended by a restart. What is older than that waited for us, and is not to be given up for it.
    */
   get triedSince(): number {
-    return Math.max(this.#createdAt, this.#releasedAt);
+    return Math.max(this.openSince, this.#releasedAt);
+  }
+
+  /** The same, but for the times when the credentials were refused. */
+  get openSince(): number {
+    return Math.max(this.#createdAt, this.#resumedAt);
   }
 
   /** When refused credentials are to be tried again. */
@@ -150,6 +156,6 @@ export class Lane {
   resume(now: number): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
-    this.#releasedAt = now;
+    this.#resumedAt = now;
   }
 }

@@ -83,6 +83,10 @@ export interface MessageRecord {
 export interface MessageDetails extends MessageRecord {
   /** How it came to be what it is: the last fault, with what the far end said. */
   readonly detail: string | null;
+  /** Its conversation waits for a person behind it. */
+  readonly stops: boolean;
+  /** The id of the message behind which its conversation waits for a person, where it waits so. */
+  readonly waitsBehind: string | null;
   /** What Haptik is told; undefined where no route fitted, or once its content is erased. */
   readonly text: string | undefined;
   readonly fields: Json | undefined;
@@ -92,7 +96,12 @@ export interface MessageDetails extends MessageRecord {
 
 /** By what a message is routed that goes back. */
 export interface Routing {
-  readonly table: { readonly version: string; place(channel: string, message: Message): Placement };
+  readonly table: {
+    readonly version: string;
+    /** Those that there are: nothing is put back for any other. */
+    readonly accounts: ReadonlyMap<string, unknown>;
+    place(channel: string, message: Message): Placement;
+  };
   /** All by the table; otherwise only what no route fitted, and the rest as it was. */
   readonly reroute: boolean;
 }
@@ -105,7 +114,7 @@ export type Decision =
   | { readonly kind: 'discard'; readonly reason: string };
 
 /**
- * `unchanged`: it was so already · `unplaced`: no route fits it still · `leased`: it is being delivered right now ·
+ * `unchanged`: it was so already · `unplaced`: no route fits it, or its account is gone · `leased`: it is being delivered right now ·
  * `impossible`: nothing of the kind can be done in its state
  */
 export type DecisionResult = 'done' | 'unchanged' | 'unplaced' | 'leased' | 'impossible' | 'missing';
@@ -127,7 +136,7 @@ export interface Walk {
 
 export interface Redriven {
   readonly redriven: number;
-  /** No route fits them still. */
+  /** No route fits them, or their account is gone: they stay as they are. */
   readonly unplaced: number;
 }
 

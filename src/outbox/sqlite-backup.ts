@@ -17,7 +17,8 @@ export async function backUp(database: DatabaseSync, file: string): Promise<void
   try {
     closeSync(openSync(partial, 'wx', 0o600));
   } catch (cause) {
-    throw new BackupRefused(`${partial} cannot be written (${messageOf(cause)}).`, { cause });
+    const advice = existsSync(partial) ? '; remove it, if no other backup is being written' : '';
+    throw new BackupRefused(`${partial} cannot be written (${messageOf(cause)})${advice}.`, { cause });
   }
   try {
     await copy(database, partial);

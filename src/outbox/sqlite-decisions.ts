@@ -5,6 +5,7 @@ import type { GroupCommit } from './group-commit.ts';
 import type { Decision, DecisionResult, MessageFilter, MessageState, Redriven, Routing } from './records.ts';
 import { ASIDE, bound, deliveryIn, FITS, messageIn, type Row, textOf } from './sqlite-rows.ts';
 import type { Statements } from './sqlite-statements.ts';
+import { noteDoubt } from './sqlite-upkeep.ts';
 import type { Tally } from './tally.ts';
 
 export interface DecisionsOptions {
@@ -91,14 +92,17 @@ export class SqliteDecisions {
       const counts = new Map<string, number>();
       const count = (account: string, by: number) => counts.set(account, (counts.get(account) ?? 0) + by);
       const isWaiting = filter.state === 'waiting';
-      const rows = isWaiting ? this.#takeOut(group, filter) : this.#sql.group.all({ ...bound(filter), group });
+      const rows = isWaiting ? this.#movable(group, filter) : this.#sql.group.all({ ...bound(filter), group });
       let unplaced = 0;
       for (const { id } of rows) {
         const row = this.#sql.get.get(String(id));
-        if (isWaiting) count(String(row?.account), -1);
         const account = row && this.#putBack(row, routing);
-        if (account === undefined) unplaced += 1;
-        else count(account, 1);
+        if (account === undefined) {
+          unplaced += 1;
+          continue;
+        }
+        count(account, 1);
+        if (isWaiting) count(String(row?.account), -1);
       }
       return { counts, redriven: rows.length - unplaced, unplaced };
     });
@@ -106,19 +110,13 @@ export class SqliteDecisions {
     return { redriven, unplaced };
   }
 
-  /** Takes what waits out of its conversation, as dead letters, to be put into another one. */
-  #takeOut(group: string, filter: MessageFilter): readonly Row[] {
+  /** What waits in a conversation, where nothing of it is in flight and it is not stopped. */
+  #movable(group: string, filter: MessageFilter): readonly Row[] {
     const idle = this.#sql.idle.get({ group });
     if (idle === undefined) return [];
-    const conversation = Number(idle.id);
-    if (idle.in_flight !== null) this.#options.sql.doubt.run(Number(idle.in_flight));
-    const rows = this.#sql.groupWaiting.all({ ...bound(filter), conversation });
-    for (const { id } of rows) {
-      this.#sql.takeOut.run({ id: String(id), group, now: this.#options.clock.now() });
-      this.#sql.dequeue.run(conversation);
-    }
-    this.#options.sql.forget.run({ id: conversation });
-    return rows;
+    if (idle.in_flight !== null) noteDoubt(this.#options.sql, Number(idle.in_flight), Number(idle.given_at));
+    this.#sql.forgetFlight.run(Number(idle.id));
+    return this.#sql.groupWaiting.all({ ...bound(filter), conversation: Number(idle.id) });
   }
 
   async discard(group: string, filter: MessageFilter, reason: string): Promise<number> {
@@ -133,7 +131,7 @@ export class SqliteDecisions {
     return discarded;
   }
 
-  /** @returns the account that it waits for now; undefined when no route fits it still */
+  /** @returns the account that it waits for now; undefined where no route fits it, or its account is gone: it stays then */
   #putBack(row: Row, { table, reroute }: Routing): string | undefined {
     const seq = Number(row.seq);
     const mustRoute = reroute || UNROUTED.has(row.reason);
@@ -145,18 +143,21 @@ export class SqliteDecisions {
     }
     const delivery = placement?.delivery ?? deliveryIn(row);
     const { account } = delivery;
-    const key = conversationOf(delivery);
-    const now = this.#options.clock.now();
-    this.#unstop(seq);
+    if (!table.accounts.has(account)) return undefined;
+    if (row.conversation === null) this.#unstop(seq);
+    else this.#sql.dequeue.run(Number(row.conversation));
     this.#sql.putBack.run({
       seq,
-      conversation: Number(this.#sql.enqueueAgain.get(key, account, this.#options.steadyNow())?.id),
+      conversation: Number(
+        this.#sql.enqueueAgain.get(conversationOf(delivery), account, this.#options.steadyNow())?.id,
+      ),
       account,
-      now,
+      now: this.#options.clock.now(),
       delivery: JSON.stringify(delivery),
       route: placement?.route ?? textOf(row.route),
       version: placement ? table.version : String(row.table_version),
     });
+    if (row.conversation !== null) this.#options.sql.forget.run({ id: Number(row.conversation) });
     return account;
   }
 
@@ -186,12 +187,11 @@ function prepare(database: DatabaseSync) {
     get: sql('select * from messages where id = ?'),
     // In flight with nobody, and behind nobody who waits for a person.
     idle: sql(`
-      select id, in_flight from conversations
+      select id, in_flight, given_at from conversations
       where key = :group and stopped_by is null and lease is null`),
+    forgetFlight: sql('update conversations set in_flight = null where id = ?'),
     groupWaiting: sql(`
       select id from messages where conversation = :conversation and state = 'waiting' and ${FITS} order by seq`),
-    takeOut: sql(`
-      update messages set state = 'dead', conversation = null, settled_at = :now, group_key = :group where id = :id`),
     group: sql(`select id from messages where ${ASIDE} and group_key = :group and ${FITS} order by seq`),
     putBack: sql(`
       update messages set state = 'waiting', reason = null, detail = null, settled_at = null, attempts = 0, since = :now,

@@ -133,7 +133,11 @@ function prepare(database: DatabaseSync) {
   return {
     all: listing('true'),
     aside: listing(ASIDE),
-    get: sql(`select *, ${SUMMARY} from messages where id = ?`),
+    get: sql(`
+      select *, ${SUMMARY}, exists (select 1 from conversations where stopped_by = messages.seq) as stops,
+        (select stopper.id from conversations join messages as stopper on stopper.seq = stopped_by
+          where conversations.id = messages.conversation) as waits_behind
+      from messages where id = ?`),
     summary: sql(`select ${SUMMARY} from messages where seq = ?`),
     setAside: {
       fitting: sql(`select seq, group_key from (${ASIDE_SLICE}) where ${FITS}`),

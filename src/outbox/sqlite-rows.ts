@@ -59,6 +59,8 @@ export function toDetails(row: Row): MessageDetails {
   return {
     ...toRecord(row),
     detail: textOf(row.detail),
+    stops: row.stops === 1,
+    waitsBehind: textOf(row.waits_behind),
     text: row.delivery === null ? undefined : deliveryIn(row).text,
     fields: messageIn(row).fields,
     attemptLog: JSON.parse(String(row.attempt_log)) as readonly Attempt[],

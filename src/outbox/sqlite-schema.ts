@@ -75,6 +75,8 @@ const MIGRATIONS: readonly string[] = [
   alter table conversations add column stopped_by integer;
   -- The seq of the message that was given out under the lease: others may be put in front of it, or it discarded.
   alter table conversations add column in_flight integer;
+  -- When it was given out, in milliseconds since the epoch.
+  alter table conversations add column given_at integer;
   update conversations set in_flight =
       (select min(seq) from messages where conversation = conversations.id and state = 'waiting')
     where lease is not null;

@@ -2,8 +2,14 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 
 /** What is kept of a message's attempts, the last ones: a probe every 30 s would otherwise fill the row. */
 const LOGGED_ATTEMPTS = 100;
-const LOGGED = `attempt_log = json_insert(
-    iif(json_array_length(attempt_log) >= ${LOGGED_ATTEMPTS}, json_remove(attempt_log, '$[0]'), attempt_log), '$[#]', json(:attempt))`;
+/** Mostly it is the first, and nothing has to be parsed. */
+const LOGGED = `attempt_log = case
+    when :attempt is null then attempt_log
+    when attempt_log = '[]' then '[' || :attempt || ']'
+    else json_insert(
+      iif(json_array_length(attempt_log) >= ${LOGGED_ATTEMPTS}, json_remove(attempt_log, '$[0]'), attempt_log),
+      '$[#]', json(:attempt))
+    end`;
 const DELIVERED = `
   update messages set state = 'delivered', conversation = null, settled_at = :now, message_id = :messageId, created_at = :createdAt,
     attempts = attempts + 1, detail = null, ${LOGGED}`;
@@ -23,15 +29,15 @@ export function prepareStatements(database: DatabaseSync) {
       values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
     first: sql('select id from messages where channel = ? and provider_id = ?'),
     enqueue: sql(`
-      insert into conversations (key, account, pending, ready_at, lease, in_flight) values (?, ?, 1, ?, ?, ?)
+      insert into conversations (key, account, pending, ready_at, lease, in_flight, given_at) values (?, ?, 1, ?, ?, ?, ?)
       on conflict (key) do update set pending = pending + 1
       returning id, lease`),
     due: sql(`
-      select id, in_flight from conversations where account = ? and ready_at <= ? and stopped_by is null
+      select id, in_flight, given_at from conversations where account = ? and ready_at <= ? and stopped_by is null
       order by ready_at`),
     nextDue: sql(`
       select id, ready_at from conversations where account = ? and stopped_by is null order by ready_at`),
-    lease: sql('update conversations set lease = ?, ready_at = ?, in_flight = ? where id = ?'),
+    lease: sql('update conversations set lease = ?, ready_at = ?, in_flight = ?, given_at = ? where id = ?'),
     renew: sql('update conversations set ready_at = ? where id = ? and lease = ?'),
     hasLease: sql('select 1 from conversations where id = ? and lease = ?'),
     count: sql('update conversations set pending = pending - ? where id = ? returning pending'),
@@ -46,7 +52,7 @@ export function prepareStatements(database: DatabaseSync) {
     head: sql(`
       select seq, id, delivery, attempts, since, accepted_at, in_doubt from messages where conversation = ? and state = 'waiting'
       order by seq limit 1`),
-    doubt: sql("update messages set in_doubt = 1 where seq = ? and state = 'waiting'"),
+    doubt: sql(`update messages set in_doubt = 1, ${LOGGED} where seq = :seq and state = 'waiting'`),
     delivered: sql(`${DELIVERED} ${THIS_ONE}`),
     deliveredAndErased: sql(`${DELIVERED}, ${ERASED} ${THIS_ONE}`),
     aside: sql(`

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Statements } from './sqlite-statements.ts';
+import type { Attempt } from './store.ts';
 
 /** What keeps the file small and right, a little at a time; each within a commit. */
 
@@ -47,4 +48,12 @@ export function recount(sql: Statements, after: number, limit: number) {
   }
   const last = rows.length < limit ? undefined : rows.at(-1)?.id;
   return { next: last === undefined ? undefined : Number(last), wrong };
+}
+
+const LEFT = 'the process ended during the attempt, and nobody saw how it went';
+
+/** The message was given out at that time, and what came of it is not known: the evidence stays with it. */
+export function noteDoubt(sql: Pick<Statements, 'doubt'>, seq: number, at: number): void {
+  const attempt: Attempt = { at, outcome: 'unknown', status: null, duration: null, detail: LEFT };
+  sql.doubt.run({ seq, attempt: JSON.stringify(attempt) });
 }

@@ -8,7 +8,7 @@ import { type Records, strayGroup } from './records.ts';
 import { commitCost, openFile, refusalOf } from './sqlite-file.ts';
 import { sqliteRecords } from './sqlite-records.ts';
 import { prepareStatements, type Statements } from './sqlite-statements.ts';
-import { prune, recount } from './sqlite-upkeep.ts';
+import { noteDoubt, prune, recount } from './sqlite-upkeep.ts';
 import {
   type Acceptance,
   BacklogFull,
@@ -100,9 +100,9 @@ export class SqliteStore implements Store {
       const now = this.#steadyNow();
       const isFree = ({ id }: Row) => !busy.has(Number(id));
       const due = take(limit, this.#sql.due.iterate(account, now), isFree);
-      const claims = due.flatMap(({ id, in_flight }) => {
+      const claims = due.flatMap(({ id, in_flight, given_at }) => {
         // Its lease ended without a settle. Something may have been put in front of it since.
-        if (in_flight !== null) this.#sql.doubt.run(Number(in_flight));
+        if (in_flight !== null) noteDoubt(this.#sql, Number(in_flight), Number(given_at));
         const claim = this.#head(Number(id), account, this.#options.newToken(), now + leaseMs);
         if (claim === undefined) mended += this.#mend(Number(id));
         return claim ?? [];
@@ -231,6 +231,7 @@ export class SqliteStore implements Store {
       readyAt,
       lease?.token ?? null,
       lease ? seq : null,
+      lease ? now : null,
     );
     const conversation = Number(row?.id);
     this.#insert(entry, { seq, now, conversation });
@@ -292,7 +293,7 @@ export class SqliteStore implements Store {
   /** @returns how many messages wait no longer */
   #settleMessage({ id, delivery }: Claim['message'], settlement: Settlement): number {
     const now = this.#options.clock.now();
-    const attempt = JSON.stringify(settlement.attempt);
+    const attempt = settlement.attempt ? JSON.stringify(settlement.attempt) : null;
     switch (settlement.state) {
       case 'delivered': {
         const { messageId, createdAt } = settlement;
@@ -318,7 +319,7 @@ export class SqliteStore implements Store {
   #head(conversation: number, account: string, lease: string, until: number): Claim | undefined {
     const row = this.#sql.head.get(conversation);
     if (row === undefined) return undefined;
-    this.#sql.lease.run(lease, until, Number(row.seq), conversation);
+    this.#sql.lease.run(lease, until, Number(row.seq), this.#options.clock.now(), conversation);
     const isInDoubt = row.in_doubt === 1;
     const message = {
       id: String(row.id),

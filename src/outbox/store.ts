@@ -158,7 +158,8 @@ export type Verdict =
   /** Due again; `isSpent` says whether the attempt counts. */
   | { readonly state: 'waiting'; readonly dueInMs: number; readonly isSpent: boolean; readonly detail: string };
 
-export type Settlement = Verdict & { readonly attempt: Attempt };
+/** `attempt` is undefined where none was made: the one before is in doubt, and noted. */
+export type Settlement = Verdict & { readonly attempt: Attempt | undefined };
 
 export type SettleResult = 'stale' | { readonly next: Claim | undefined; readonly hasMore: boolean };
 

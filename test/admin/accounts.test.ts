@@ -209,9 +209,10 @@ describe('an account that the routing file has no longer', () => {
     const rerouted = await gone.admin.post('/api/redrive').send({ filter: { sender: 'rerouted' }, reroute: true });
     expect(rerouted.body.redriven).toBe(1);
     await until('it has arrived', () => gone.simulator.messages.length === 1);
-    // As it was: it waits for the account that is gone.
-    await gone.admin.post('/api/redrive').send({ filter: { sender: 'dead' } });
-    expect(await account(gone, 'second')).toMatchObject({ waiting: 2, dead: 0 });
+    // As it was there is nobody to send it to: it stays.
+    const stays = await gone.admin.post('/api/redrive').send({ filter: { sender: 'dead' } });
+    expect(stays.body).toEqual({ redriven: 0, conversations: 0, unplaced: 1 });
+    expect(await account(gone, 'second')).toMatchObject({ waiting: 1, dead: 1 });
     await turns(500);
     expect(texts(gone)).toEqual(['rerouted']);
     const discarded = await gone.admin.post(`/api/messages/${waiting}/discard`).send({ reason: 'gone' });
@@ -219,7 +220,8 @@ describe('an account that the routing file has no longer', () => {
     await gone.bridge.stop();
 
     const back = await startTestBridge({ accounts: TWO_ACCOUNTS, routing: TWO_CHANNELS, folder });
-    expect(await account(back, 'second')).toMatchObject({ state: 'held', cause: 'operator', waiting: 1 });
+    expect(await account(back, 'second')).toMatchObject({ state: 'held', cause: 'operator', waiting: 0, dead: 1 });
+    await back.admin.post('/api/redrive').send({ filter: { sender: 'dead' } });
     await back.admin.post('/api/accounts/second/resume').send({});
     await until('it has arrived', () => back.simulator.messages.length === 1);
     expect(texts(back)).toEqual(['dead']);

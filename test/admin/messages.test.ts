@@ -81,7 +81,14 @@ describe('a message is shown', () => {
     expect(await list(running, '')).toEqual([view]);
     const { body } = await running.admin.get(`/api/messages/${id}`);
     const attempt = { at, outcome: 'delivered', status: 200, duration_ms: expect.any(Number), detail: null };
-    expect(body).toEqual({ ...view, detail: null, text: 'private words', attempt_log: [attempt] });
+    expect(body).toEqual({
+      ...view,
+      detail: null,
+      stops: false,
+      waits_behind: null,
+      text: 'private words',
+      attempt_log: [attempt],
+    });
   });
 
   test('with everything that is known of it, dead at once', async () => {
@@ -305,7 +312,9 @@ describe('a dead message', () => {
       const { status, body } = await running.admin.post(`/api/messages/${id}/redrive`).send({ reroute });
       expect([status, body.detail]).toEqual([
         409,
-        expect.stringMatching(/^Message .* stays dead: no route fits it \(unroutable\)\.$/),
+        expect.stringMatching(
+          /^Message .* stays dead: no route fits it \(unroutable\); mend the routing file, and restart\.$/,
+        ),
       ]);
     }
     expect(await stateOf(running, id)).toBe('dead');

@@ -88,14 +88,14 @@ describe('a command without a bridge', () => {
 
 describe('a command with a wrong setting', () => {
   test.each([
-    ['no ADMIN_TOKEN', {}],
-    ['another ADMIN_TOKEN', { ADMIN_TOKEN: 'another-of-the-same-kind' }],
-  ])('has %s, names it and ends with 1', async (_what, env) => {
+    ['no ADMIN_TOKEN', {}, 'ADMIN_TOKEN is not set; it has to be'],
+    ['another ADMIN_TOKEN', { ADMIN_TOKEN: 'another-of-the-same-kind' }, 'ADMIN_TOKEN is not'],
+  ])('has %s, names it and ends with 1', async (_what, env, fault) => {
     const ADMIN_PORT = await startBridge({ ADMIN_TOKEN: TOKEN });
     for (const line of ['accounts', 'redrive --state dead']) {
       expect(await cli(line, { ADMIN_PORT, ...env })).toEqual({
         code: 1,
-        output: `ADMIN_TOKEN is not that of the bridge on http://127.0.0.1:${ADMIN_PORT}.\n`,
+        output: `${fault} that of the bridge on http://127.0.0.1:${ADMIN_PORT}.\n`,
       });
     }
   });

@@ -524,7 +524,7 @@ describe('the real executable', () => {
     ['messages list --limt 5', /unknown option '--limt'\n\(Did you mean --limit\?\)/],
     ['messages find', /unknown command 'find'/],
     ['messages show', /missing required argument 'id'/],
-    ['redrive --state dead --rate fast', /'--rate <n>' argument 'fast' is invalid/],
+    ['redrive --state dead --rate fast', /expected a number, such as 20 or 0.5/],
     ['redrive one two', /too many arguments/],
     ['discard --state dead', /required option '--reason <why>' not specified/],
     ['accounts stop main', /too many arguments/],

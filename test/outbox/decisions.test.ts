@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { conversationOf, type Outcome, type Placement } from '../../src/message.ts';
 import type { Decision, MessageFilter, Routing } from '../../src/outbox/records.ts';
 import { DELIVERED, HOUR_MS, startOutbox } from '../support/outbox.ts';
-import { delivery } from './samples.ts';
+import { delivery, EVERY_ACCOUNT } from './samples.ts';
 
 const RETRY = { kind: 'retry', detail: 'HTTP 503' } as const;
 const UNKNOWN: Outcome = { kind: 'unknown', detail: 'reset' };
@@ -18,7 +18,7 @@ const MANY = 120;
 type Outbox = Awaited<ReturnType<typeof startOutbox>>;
 
 function routing(placement: Placement, reroute = false): Routing {
-  return { table: { version: 'v2', place: () => placement }, reroute };
+  return { table: { version: 'v2', accounts: EVERY_ACCOUNT, place: () => placement }, reroute };
 }
 
 /** One message is in flight until the test answers it. */

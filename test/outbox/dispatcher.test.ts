@@ -5,6 +5,7 @@ import type { Decision } from '../../src/outbox/records.ts';
 import type { Store } from '../../src/outbox/store.ts';
 import { memoryLog, onTestEnd, turns, until } from '../support/fixtures.ts';
 import { accountsOf, DELIVERED, FarEnd, HOUR_MS, startOutbox } from '../support/outbox.ts';
+import { EVERY_ACCOUNT } from './samples.ts';
 
 describe('the dispatcher', () => {
   test('delivers at once what is accepted for an idle conversation', async () => {
@@ -215,7 +216,7 @@ describe('a message that its route stops for', () => {
     kind: 'redrive',
     routing: {
       reroute: false,
-      table: { version: 'v2', place: () => ({ route: null, dead: 'unroutable', detail: '' }) },
+      table: { version: 'v2', accounts: EVERY_ACCOUNT, place: () => ({ route: null, dead: 'unroutable', detail: '' }) },
     },
   };
 
@@ -296,8 +297,10 @@ describe('a process that ends in the middle of an attempt', () => {
   }
 
   test('leaves a message that is sent again, with a warning, in its order', async () => {
-    const { farEnd, lines } = await crashed('retry');
+    const { farEnd, lines, store } = await crashed('retry');
     expect(farEnd.texts).toEqual(['one', 'two']);
+    const { attemptLog } = (await store.records.get('one')) ?? {};
+    expect(attemptLog?.map(({ outcome }) => outcome)).toEqual(['unknown', 'delivered']);
     const warnings = lines.filter(({ message }) => /possible repeat/.test(message));
     expect(warnings).toMatchObject([{ level: 'warn', id: 'one' }]);
   });

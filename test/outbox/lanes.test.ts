@@ -252,6 +252,21 @@ describe('an account that an operator has paused', () => {
     expect(settled.at(-1)).toMatchObject({ state: 'dead', reason: 'expired' });
   });
 
+  test('does not grow them old either for a far end that then refuses to register their user', async () => {
+    const { farEnd, dispatcher, lanes, send, pass, settled } = await startOutbox({ retryHorizonMs: HOUR_MS });
+    farEnd.automatic = () => ({ kind: 'hold', detail: 'registering the user: HTTP 403', isSpent: true });
+    dispatcher.start();
+    await lanes.pause('main');
+    await send('a', 'a1');
+    await pass(5 * HOUR_MS);
+    await lanes.resume('main');
+    dispatcher.wake('main');
+    await pass(HOUR_MS / 2, 60_000);
+    expect(new Set(settled.map(({ state }) => state))).toEqual(new Set(['waiting']));
+    await pass(2 * HOUR_MS, 60_000);
+    expect(settled.at(-1)).toMatchObject({ state: 'dead', reason: 'expired' });
+  });
+
   test('does not give up what fails while it is paused', async () => {
     const { farEnd, dispatcher, lanes, send, settle, pass, settled } = await startOutbox({ retryHorizonMs: HOUR_MS });
     farEnd.automatic = undefined;

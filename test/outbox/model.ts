@@ -3,6 +3,7 @@ import type { Delivery, Outcome } from '../../src/message.ts';
 import type { DecisionResult, MessageRecord, Routing } from '../../src/outbox/records.ts';
 import type { ManualClock } from '../support/fixtures.ts';
 import { accountsOf, DELIVERED, type FarEnd, HOUR_MS, startOutbox } from '../support/outbox.ts';
+import { EVERY_ACCOUNT } from './samples.ts';
 
 /** What is decided: about the message of that number, or about all that are set aside so. */
 export type Decided =
@@ -40,7 +41,11 @@ type Call = FarEnd['calls'][number];
 
 /** A redrive never asks it, since every message has a delivery. */
 const ROUTING: Routing = {
-  table: { version: 'v2', place: () => ({ route: null, dead: 'unroutable', detail: 'not asked' }) },
+  table: {
+    version: 'v2',
+    accounts: EVERY_ACCOUNT,
+    place: () => ({ route: null, dead: 'unroutable', detail: 'not asked' }),
+  },
   reroute: false,
 };
 const RECORDS = { after: undefined, limit: 1_000 };

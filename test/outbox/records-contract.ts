@@ -14,7 +14,18 @@ import {
 import type { Claim, Entry, Settlement, Store } from '../../src/outbox/store.ts';
 import type { ManualClock } from '../support/fixtures.ts';
 import { claimAll, ids, KEEP, LEASE_MS, type Opened, one } from './contract.ts';
-import { AGAIN, ATTEMPT, DEAD, DELIVERED, delivery, entry, message, strayEntry, UNKNOWN } from './samples.ts';
+import {
+  AGAIN,
+  ATTEMPT,
+  DEAD,
+  DELIVERED,
+  delivery,
+  EVERY_ACCOUNT,
+  entry,
+  message,
+  strayEntry,
+  UNKNOWN,
+} from './samples.ts';
 
 const STOPPING = { ...DEAD, stops: true };
 const CONFIRM: Decision = { kind: 'confirm' };
@@ -29,7 +40,7 @@ const NOTHING = { waiting: 0, oldestAt: undefined, stopped: 0, stoppedSince: und
 /** A table by which every message is delivered to the same conversation, or to none. */
 function routing(placement: Placement | ((message: Message) => Placement), reroute = false): Routing {
   const place = (_: string, message: Message) => (typeof placement === 'function' ? placement(message) : placement);
-  return { table: { version: 'v2', place }, reroute };
+  return { table: { version: 'v2', accounts: EVERY_ACCOUNT, place }, reroute };
 }
 
 const AS_IT_WAS = routing(NO_ROUTE);
@@ -141,6 +152,12 @@ export function recordsContract(name: string, open: () => Promise<Opened>): void
       const claim = await one(store);
       await store.settle(claim, UNKNOWN, undefined);
       expect(await store.settle(claim, DELIVERED, undefined)).toBe('stale');
+    });
+
+    test('shows which message stops it, and what waits behind that', async () => {
+      const { records } = await opened([entry('m1', 'a'), entry('m2', 'a')], STOPPING);
+      expect(await records.get('m1')).toMatchObject({ stops: true, waitsBehind: null });
+      expect(await records.get('m2')).toMatchObject({ stops: false, waitsBehind: 'm1' });
     });
 
     test('is stopped still after the process died', async () => {
@@ -458,6 +475,13 @@ export function recordsContract(name: string, open: () => Promise<Opened>): void
       expect(await deliverAll(store)).toEqual(['m1', 'm2']);
     });
 
+    test('leaves what is of an account that is gone, unless it is to be routed again', async () => {
+      const { records } = await opened([entry('m1', 'a')], DEAD);
+      const table = { ...AS_IT_WAS.table, accounts: new Map() };
+      expect(await redriveA(records, {}, { table, reroute: false })).toEqual({ redriven: 0, unplaced: 1 });
+      expect(await records.get('m1')).toMatchObject({ state: 'dead', reason: 'refused' });
+    });
+
     test('always routes again what no route fitted, and those that none fits still stay dead', async () => {
       const { store, records } = await open();
       await store.accept([strayEntry('m1', 's'), strayEntry('m2', 's'), strayEntry('m3', 's')]);
@@ -500,11 +524,11 @@ export function recordsContract(name: string, open: () => Promise<Opened>): void
       expect(await deliverAll(store, 'gone')).toEqual(['m4']);
     });
 
-    test('is a dead letter where no route fits it', async () => {
+    test('stays where no route fits it', async () => {
       const { records } = await opened([entry('m1', 'a', GONE)]);
       expect(await records.redrive(gone, WAITING, routing(NO_ROUTE, true))).toEqual({ redriven: 0, unplaced: 1 });
-      expect(await records.get('m1')).toMatchObject({ state: 'dead', reason: 'no_auth_id' });
-      expect(await surveyOf(records, 'gone')).toMatchObject({ waiting: 0, dead: 1 });
+      expect(await records.get('m1')).toMatchObject({ state: 'waiting', account: 'gone' });
+      expect(await surveyOf(records, 'gone')).toMatchObject({ waiting: 1, dead: 0 });
     });
 
     test('stays where it is in flight, and where its conversation is stopped', async () => {
@@ -875,6 +899,8 @@ export function recordsContract(name: string, open: () => Promise<Opened>): void
         text: 't',
         fields,
         attemptLog: [ATTEMPT],
+        stops: false,
+        waitsBehind: null,
       });
     });
 

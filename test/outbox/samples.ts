@@ -48,3 +48,6 @@ export const AGAIN = { state: 'waiting', dueInMs: 1_000, isSpent: true, detail: 
 export function limits(more: Partial<AccountLimits> = {}): AccountLimits {
   return { maxConcurrency: undefined, maxPerSecond: undefined, fingerprint: 'f', ...more };
 }
+
+/** The accounts of a routing table that has all that tests speak of. */
+export const EVERY_ACCOUNT: ReadonlyMap<string, unknown> = new Map(['main', 'other', 'gone'].map((name) => [name, {}]));

@@ -9,7 +9,7 @@ import { SqliteStore } from '../../src/outbox/sqlite.ts';
 import { ManualClock, memoryLog, onTestEnd, temporaryFolder } from '../support/fixtures.ts';
 import { claimAll, type Opened, one, storeContract } from './contract.ts';
 import { recordsContract } from './records-contract.ts';
-import { AGAIN, DEAD, DELIVERED, delivery, message, entry as sample, UNKNOWN } from './samples.ts';
+import { AGAIN, DEAD, DELIVERED, delivery, EVERY_ACCOUNT, message, entry as sample, UNKNOWN } from './samples.ts';
 
 /** Schema version 1, as released. */
 const FIRST_SCHEMA = `
@@ -469,7 +469,10 @@ describe('a file of the first version', () => {
   }
 
   const NOWHERE = { route: null, dead: 'unroutable', detail: 'no route' } as const;
-  const AS_IT_WAS: Routing = { table: { version: 'v2', place: () => NOWHERE }, reroute: false };
+  const AS_IT_WAS: Routing = {
+    table: { version: 'v2', accounts: EVERY_ACCOUNT, place: () => NOWHERE },
+    reroute: false,
+  };
   const ONE = { account: 'main', limit: 1, leaseMs: 1_000, busy: new Set<number>() };
 
   test('is brought to today’s: what waits is delivered as it would have been', async () => {
@@ -501,7 +504,7 @@ describe('a file of the first version', () => {
     expect([...groups].sort()).toEqual([strayGroup('chat', { sender: 's' }), conversationOf(delivery(authId))].sort());
     expect(await store.records.redrive(conversationOf(delivery(authId)), {}, AS_IT_WAS)).toMatchObject({ redriven: 1 });
     const placed = {
-      table: { version: 'v2', place: () => ({ route: 'r', delivery: delivery(authId) }) },
+      table: { version: 'v2', accounts: EVERY_ACCOUNT, place: () => ({ route: 'r', delivery: delivery(authId) }) },
       reroute: false,
     };
     expect(await store.records.decide('stray', { kind: 'redrive', routing: placed })).toBe('done');

@@ -237,6 +237,8 @@ describe('a wait', () => {
     route: 'routes[0]',
     tableVersion: 'v1',
     detail: null,
+    stops: false,
+    waitsBehind: null,
     text: 'Hi',
     fields: {},
     attemptLog: [],
