@@ -39,52 +39,52 @@ export class SqliteDecisions {
   }
 
   async decide(id: string, decision: Decision): Promise<DecisionResult> {
-    const { result, freed } = await this.#options.commits.run(() => this.#decide(id, decision));
-    for (const [account, by] of freed) this.#options.waiting.add(account, by);
+    const { result, counts } = await this.#options.commits.run(() => this.#decide(id, decision));
+    for (const [account, by] of counts) this.#options.waiting.add(account, by);
     return result;
   }
 
-  #decide(id: string, decision: Decision): { result: DecisionResult; freed: Counts } {
+  #decide(id: string, decision: Decision): { result: DecisionResult; counts: Counts } {
     const row = this.#sql.get.get(id);
-    if (row === undefined) return { result: 'missing', freed: NONE };
+    if (row === undefined) return { result: 'missing', counts: NONE };
     const state = row.state as MessageState;
     if (state === 'waiting') return this.#decideWaiting(row, decision);
     if (state === 'delivered' || state === 'discarded') {
       const isSo = decision.kind === (state === 'delivered' ? 'confirm' : 'discard');
-      return { result: isSo ? 'unchanged' : 'impossible', freed: NONE };
+      return { result: isSo ? 'unchanged' : 'impossible', counts: NONE };
     }
     switch (decision.kind) {
       case 'redrive': {
         const account = this.#putBack(row, decision.routing);
         return account === undefined
-          ? { result: 'unplaced', freed: NONE }
-          : { result: 'done', freed: new Map([[account, 1]]) };
+          ? { result: 'unplaced', counts: NONE }
+          : { result: 'done', counts: new Map([[account, 1]]) };
       }
       case 'confirm':
         // What no route fitted was never sent.
-        if (row.delivery === null) return { result: 'impossible', freed: NONE };
+        if (row.delivery === null) return { result: 'impossible', counts: NONE };
         this.#settle(id, 'delivered', null);
-        return { result: 'done', freed: NONE };
+        return { result: 'done', counts: NONE };
       case 'discard':
         this.#settle(id, 'discarded', decision.reason);
-        return { result: 'done', freed: NONE };
+        return { result: 'done', counts: NONE };
       default:
         return decision satisfies never;
     }
   }
 
-  #decideWaiting(row: Row, decision: Decision): { result: DecisionResult; freed: Counts } {
-    if (decision.kind === 'redrive') return { result: 'unchanged', freed: NONE };
-    if (decision.kind === 'confirm') return { result: 'impossible', freed: NONE };
+  #decideWaiting(row: Row, decision: Decision): { result: DecisionResult; counts: Counts } {
+    if (decision.kind === 'redrive') return { result: 'unchanged', counts: NONE };
+    if (decision.kind === 'confirm') return { result: 'impossible', counts: NONE };
     const conversation = Number(row.conversation);
-    if (this.#sql.isLeased.get(conversation) !== undefined) return { result: 'leased', freed: NONE };
+    if (this.#sql.isLeased.get(conversation) !== undefined) return { result: 'leased', counts: NONE };
     const isFirst = this.#sql.firstWaiting.get(conversation)?.seq === row.seq;
     this.#sql.dropWaiting.run({ id: String(row.id), reason: decision.reason, now: this.#options.clock.now() });
     this.#sql.dequeue.run(conversation);
     // What the first one failed for may have been its own fault alone: the next need not wait for its next try.
     if (isFirst) this.#sql.makeDue.run(this.#options.steadyNow(), conversation);
     this.#options.sql.forget.run({ id: conversation });
-    return { result: 'done', freed: new Map([[String(row.account), -1]]) };
+    return { result: 'done', counts: new Map([[String(row.account), -1]]) };
   }
 
   async redrive(group: string, filter: MessageFilter, routing: Routing): Promise<Redriven> {
