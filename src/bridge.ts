@@ -54,6 +54,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   const { clock = systemClock, random = Math.random, log = createLog(settings) } = overrides;
 
   const table = await loadRouting(settings.routingFile, settings.env);
+  const metrics = new Metrics();
   const store = new SqliteStore({
     file: settings.databaseFile,
     openFile: overrides.openFile,
@@ -62,6 +63,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     clock,
     newToken: randomUUID,
     log,
+    onMended: () => metrics.mended(),
   });
   for (const account of store.waiting.accounts) {
     const waiting = store.waiting.of(account);
@@ -71,7 +73,6 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   const commitMs = store.measureCommit(() => performance.now());
 
   const stopping = new AbortController();
-  const metrics = new Metrics();
   const waiters = new Waiters();
   const client = createClient({ fetch: overrides.fetch ?? fetch, timeoutMs: settings.deliveryTimeoutMs });
   const lanes = new Lanes({
@@ -145,7 +146,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   const { retainContentMs: contentMs, retainMs: rowsMs } = settings;
   const upkeep = [
     retain({ store, contentMs, rowsMs, clock, log }, ending.signal),
-    keepCounted({ store, onMended: () => metrics.mended(), clock, log }, ending.signal),
+    keepCounted({ store, clock, log }, ending.signal),
   ];
   log.info('ready', {
     url,

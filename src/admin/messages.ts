@@ -177,7 +177,7 @@ function closing(response: Response): AbortSignal {
   return closed.signal;
 }
 
-/** A name given twice comes as a list, which no filter takes: the last of the two alone would be answered as if it were both. */
+/** In words that say what to do. */
 function unplacedBecause({ account, reason }: ReturnType<typeof detailsView>, table: Routing['table']): string {
   if (account !== null && !table.accounts.has(account)) {
     return `its account ${account} is not in the routing file; send it elsewhere with reroute, or put the account back`;
@@ -190,6 +190,7 @@ function withoutSender({ sender, ...filter }: MessageFilter): object {
   return sender === undefined ? filter : { ...filter, sender: '[redacted]' };
 }
 
+/** A name given twice comes as a list, which no filter takes: the last of the two alone would be answered as if it were both. */
 function query(request: Request): Record<string, string | readonly string[]> {
   const start = request.url.indexOf('?');
   const given = new URLSearchParams(start < 0 ? '' : request.url.slice(start));

@@ -4,8 +4,6 @@ import type { Store } from './store.ts';
 
 export interface RecountOptions {
   readonly store: Pick<Store, 'recount'>;
-  /** Told of each conversation that was counted wrong. */
-  readonly onMended: () => void;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -19,17 +17,12 @@ const BATCH = 200;
  * Counts what waits in each conversation anew, a few at a time, at start and then hourly, until `signal` aborts. The
  * count decides who is delivered from, so a wrong one, which only a fault of ours can bring about, must not last.
  */
-export async function keepCounted({ store, onMended, clock, log }: RecountOptions, signal: AbortSignal): Promise<void> {
+export async function keepCounted({ store, clock, log }: RecountOptions, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     let pause = INTERVAL_MS;
     try {
       for (let after: number | undefined = 0; after !== undefined && !signal.aborted; ) {
-        const { next, mended } = await store.recount(after, BATCH);
-        for (const conversation of mended) {
-          onMended();
-          log.error('a conversation was counted wrong and is mended', { conversation });
-        }
-        after = next;
+        after = (await store.recount(after, BATCH)).next;
       }
     } catch (error) {
       log.error('conversations cannot be counted; trying again', { error });

@@ -77,7 +77,8 @@ const MIGRATIONS: readonly string[] = [
   alter table conversations add column in_flight integer;
   -- When it was given out, in milliseconds since the epoch.
   alter table conversations add column given_at integer;
-  update conversations set in_flight =
+  -- Leases lasted 15 s.
+  update conversations set given_at = ready_at - 15000, in_flight =
       (select min(seq) from messages where conversation = conversations.id and state = 'waiting')
     where lease is not null;
   drop index conversations_ready;

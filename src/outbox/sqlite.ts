@@ -8,7 +8,7 @@ import { type Records, strayGroup } from './records.ts';
 import { commitCost, openFile, refusalOf } from './sqlite-file.ts';
 import { sqliteRecords } from './sqlite-records.ts';
 import { prepareStatements, type Statements } from './sqlite-statements.ts';
-import { noteDoubt, prune, recount } from './sqlite-upkeep.ts';
+import { type Miscount, noteDoubt, prune, recount } from './sqlite-upkeep.ts';
 import {
   type Acceptance,
   BacklogFull,
@@ -34,6 +34,8 @@ interface Options {
   readonly maxBacklog: number;
   /** The content of a delivered message is not kept at all. */
   readonly eraseAtOnce: boolean;
+  /** Told of each conversation that was counted wrong, once it is mended: any at all is a fault of ours. */
+  readonly onMended?: (() => void) | undefined;
 }
 
 /** `node:sqlite` blocks the event loop for the fsync of each commit; above this the disk is too slow for that. */
@@ -96,7 +98,7 @@ export class SqliteStore implements Store {
 
   async claim({ account, limit, leaseMs, busy }: ClaimRequest): Promise<ClaimResult> {
     const { result, mended } = await this.#commits.run(() => {
-      let mended = 0;
+      const mended: Miscount[] = [];
       const now = this.#steadyNow();
       const isFree = ({ id }: Row) => !busy.has(Number(id));
       const due = take(limit, this.#sql.due.iterate(account, now), isFree);
@@ -104,7 +106,7 @@ export class SqliteStore implements Store {
         // Its lease ended without a settle. Something may have been put in front of it since.
         if (in_flight !== null) noteDoubt(this.#sql, Number(in_flight), Number(given_at));
         const claim = this.#head(Number(id), account, this.#options.newToken(), now + leaseMs);
-        if (claim === undefined) mended += this.#mend(Number(id));
+        if (claim === undefined) mended.push(this.#mend(Number(id), account));
         return claim ?? [];
       });
       if (due.length === limit) return { result: { claims, nextDueMs: 0 }, mended };
@@ -114,7 +116,7 @@ export class SqliteStore implements Store {
         mended,
       };
     });
-    if (mended > 0) this.waiting.add(account, -mended);
+    this.#tellMended(mended);
     return result;
   }
 
@@ -141,7 +143,7 @@ export class SqliteStore implements Store {
 
   async recount(after: number, limit: number): Promise<{ next: number | undefined; mended: readonly number[] }> {
     const { next, wrong } = await this.#commits.run(() => recount(this.#sql, after, limit));
-    for (const { account, by } of wrong) this.waiting.add(account, by);
+    this.#tellMended(wrong);
     return { next, mended: wrong.map(({ conversation }) => conversation) };
   }
 
@@ -331,17 +333,20 @@ export class SqliteStore implements Store {
     return { conversation, account, lease, isInDoubt, message };
   }
 
-  /**
-   * `pending` says that messages wait, and none does: the count was wrong, which only a fault of ours can bring about.
-   *
-   * @returns how many were counted too many
-   */
-  #mend(conversation: number): number {
+  /** `pending` says that messages wait, and none does. */
+  #mend(conversation: number, account: string): Miscount {
     const pending = Number(this.#sql.count.get(0, conversation)?.pending ?? 0);
     this.#sql.recount.run(0, conversation);
     this.#sql.forget.run({ id: conversation });
-    this.#options.log.error('a conversation was counted wrong and is mended', { conversation });
-    return pending;
+    return { conversation, account, by: -pending };
+  }
+
+  #tellMended(wrong: readonly Miscount[]): void {
+    for (const { conversation, account, by } of wrong) {
+      this.waiting.add(account, by);
+      this.#options.log.error('a conversation was counted wrong and is mended', { conversation, account, by });
+      this.#options.onMended?.();
+    }
   }
 }
 

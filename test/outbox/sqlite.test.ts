@@ -56,7 +56,7 @@ let ids = 0;
 async function open(
   file?: string,
   clock = new ManualClock(),
-  more: { maxBacklog?: number; eraseAtOnce?: boolean } = {},
+  more: { maxBacklog?: number; eraseAtOnce?: boolean; onMended?: () => void } = {},
 ) {
   const path = file ?? join(await temporaryFolder(), 'data', 'bridge.db');
   const { log, lines } = memoryLog();
@@ -296,7 +296,11 @@ describe('a conversation that was counted wrong', () => {
     await store.accept([entry('m1'), entry('m2')]);
     await store.close();
     alter(path, `update conversations set pending = ${pending}`);
-    return open(path, clock, { maxBacklog: 2 });
+    let mendings = 0;
+    const onMended = () => {
+      mendings += 1;
+    };
+    return { ...(await open(path, clock, { maxBacklog: 2, onMended })), mendings: () => mendings };
   }
 
   async function deliverAll(store: SqliteStore): Promise<string[]> {
@@ -315,13 +319,14 @@ describe('a conversation that was counted wrong', () => {
     ['at nothing', 0],
     ['below nothing', -3],
   ])('%s is mended and named, and delivered to its end', async (_, pending) => {
-    const { store, lines } = await spoilt(pending);
+    const { store, lines, mendings } = await spoilt(pending);
     const { next, mended } = await store.recount(0, 10);
     expect(next).toBeUndefined();
     expect(mended).toHaveLength(1);
     expect(await store.recount(0, 10)).toEqual({ next: undefined, mended: [] });
     expect(await deliverAll(store)).toEqual(['m1', 'm2']);
-    expect(lines).toEqual([]);
+    expect(lines).toMatchObject([{ level: 'error', account: 'main', by: 2 - pending }]);
+    expect(mendings()).toBe(1);
   });
 
   test.each([
@@ -337,8 +342,9 @@ describe('a conversation that was counted wrong', () => {
   });
 
   test('and in which nothing waits is forgotten when it is claimed', async () => {
-    const { store, lines } = await spoilt(7);
+    const { store, lines, mendings } = await spoilt(7);
     expect(await deliverAll(store)).toEqual(['m1', 'm2']);
+    expect(mendings()).toBe(1);
     expect(lines).toMatchObject([{ level: 'error', message: expect.stringMatching(/counted wrong/) }]);
     expect(store.waiting.of('main')).toBe(0);
     expect(await store.recount(0, 10)).toEqual({ next: undefined, mended: [] });
