@@ -9,7 +9,7 @@ import { systemClock as clock } from '../src/clock.ts';
 import { createLog } from '../src/log.ts';
 import { Metrics } from '../src/metrics.ts';
 import { type Accept, acceptWith } from '../src/outbox/accept.ts';
-import { SqliteStore } from '../src/outbox/sqlite.ts';
+import { SqliteStore } from '../src/outbox/sqlite/store.ts';
 import { loadRouting } from '../src/routing/load.ts';
 import { ROUTING_FILE } from './server.ts';
 

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { v7 } from 'uuid';
 import { systemClock as clock } from '../src/clock.ts';
 import { createLog } from '../src/log.ts';
-import { SqliteStore } from '../src/outbox/sqlite.ts';
+import { SqliteStore } from '../src/outbox/sqlite/store.ts';
 import { scratchFolder, startBenchServer, startBridge } from './server.ts';
 import { printTable } from './table.ts';
 

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from '@jest/globals';
-import { openFile } from '../src/outbox/sqlite-file.ts';
+import { openFile } from '../src/outbox/sqlite/file.ts';
 import { CHAT, startTestBridge } from './support/bridge.ts';
 import { until } from './support/fixtures.ts';
 

@@ -2,7 +2,7 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { systemClock } from '../../src/clock.ts';
-import { SqliteStore } from '../../src/outbox/sqlite.ts';
+import { SqliteStore } from '../../src/outbox/sqlite/store.ts';
 import { CHAT, type Running, startTestBridge } from '../support/bridge.ts';
 import { memoryLog, onTestEnd, temporaryFolder, until } from '../support/fixtures.ts';
 

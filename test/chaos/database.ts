@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { DatabaseSync } from 'node:sqlite';
 import { systemClock } from '../../src/clock.ts';
-import { SqliteStore } from '../../src/outbox/sqlite.ts';
+import { SqliteStore } from '../../src/outbox/sqlite/store.ts';
 import type { Backup } from './acts.ts';
 
 /** What a bridge's database says once nobody has it open. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from '@jest/globals';
-import { GroupCommit } from '../../src/outbox/group-commit.ts';
+import { GroupCommit } from '../../src/outbox/sqlite/group-commit.ts';
 import { onTestEnd, temporaryFolder } from '../support/fixtures.ts';
 
 async function open() {

@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from '@jest/globals';
 import { conversationOf } from '../../src/message.ts';
 import { type Routing, strayGroup } from '../../src/outbox/records.ts';
-import { SqliteStore } from '../../src/outbox/sqlite.ts';
+import { SqliteStore } from '../../src/outbox/sqlite/store.ts';
 import { ManualClock, memoryLog, onTestEnd, temporaryFolder } from '../support/fixtures.ts';
 import { claimAll, type Opened, one, storeContract } from './contract.ts';
 import { recordsContract } from './records-contract.ts';

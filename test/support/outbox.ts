@@ -3,7 +3,7 @@ import type { Delivery, Outcome } from '../../src/message.ts';
 import { acceptWith } from '../../src/outbox/accept.ts';
 import { Dispatcher, type DispatcherOptions } from '../../src/outbox/dispatcher.ts';
 import { type AccountLimits, Lanes, type LanesOptions } from '../../src/outbox/lanes.ts';
-import { SqliteStore } from '../../src/outbox/sqlite.ts';
+import { SqliteStore } from '../../src/outbox/sqlite/store.ts';
 import type { Settlement } from '../../src/outbox/store.ts';
 import { delivery, entry, limits } from '../outbox/samples.ts';
 import { ManualClock, memoryLog, onTestEnd, temporaryFolder, until } from './fixtures.ts';

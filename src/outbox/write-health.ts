@@ -1,5 +1,5 @@
 /** Whether the disk takes what is written, as the last write found; asked about again while it did not. */
-export class DiskHealth {
+export class WriteHealth {
   readonly #tryWrite: () => Promise<unknown>;
   #isFailing = false;
   #probe: Promise<boolean> | undefined;

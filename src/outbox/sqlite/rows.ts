@@ -1,7 +1,7 @@
 import type { SQLInputValue } from 'node:sqlite';
-import type { Delivery, Message } from '../message.ts';
-import type { MessageDetails, MessageFilter, MessageRecord, MessageState } from './records.ts';
-import type { Attempt } from './store.ts';
+import type { Delivery, Message } from '../../message.ts';
+import type { MessageDetails, MessageFilter, MessageRecord, MessageState } from '../records.ts';
+import type { Attempt } from '../store.ts';
 
 /** How rows of messages are chosen and read, for what operators look at and decide. */
 

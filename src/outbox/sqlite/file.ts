@@ -1,9 +1,9 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { messageOf, propertyOf } from '../fault.ts';
-import { identify, migrate } from './sqlite-schema.ts';
-import { FileInUse, StoreRefused, StoreUnavailable } from './store.ts';
+import { messageOf, propertyOf } from '../../fault.ts';
+import { FileInUse, StoreRefused, StoreUnavailable } from '../store.ts';
+import { identify, migrate } from './schema.ts';
 
 /** Enough for the indexes of a backlog of 100,000 messages; what does not fit is read from disk for each accept. */
 const CACHE_KIB = 16_384;

@@ -1,14 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { type Clock, steadyTime } from '../clock.ts';
-import type { Log } from '../log.ts';
-import { conversationOf, type Delivery } from '../message.ts';
-import { DiskHealth } from './disk-health.ts';
-import { GroupCommit } from './group-commit.ts';
-import { type Records, strayGroup } from './records.ts';
-import { commitCost, openFile, refusalOf } from './sqlite-file.ts';
-import { sqliteRecords } from './sqlite-records.ts';
-import { prepareStatements, type Statements } from './sqlite-statements.ts';
-import { type Miscount, noteDoubt, prune, recount } from './sqlite-upkeep.ts';
+import { type Clock, steadyTime } from '../../clock.ts';
+import type { Log } from '../../log.ts';
+import { conversationOf, type Delivery } from '../../message.ts';
+import { type Records, strayGroup } from '../records.ts';
 import {
   type Acceptance,
   BacklogFull,
@@ -21,8 +15,14 @@ import {
   type Settlement,
   type SettleResult,
   type Store,
-} from './store.ts';
-import { Tally } from './tally.ts';
+} from '../store.ts';
+import { Tally } from '../tally.ts';
+import { WriteHealth } from '../write-health.ts';
+import { commitCost, openFile, refusalOf } from './file.ts';
+import { GroupCommit } from './group-commit.ts';
+import { sqliteRecords } from './records.ts';
+import { prepareStatements, type Statements } from './statements.ts';
+import { type Miscount, noteDoubt, prune, recount } from './upkeep.ts';
 
 interface Options {
   readonly file: string;
@@ -55,7 +55,7 @@ export class SqliteStore implements Store {
   readonly #steadyNow: () => number;
   /** The operator's side of it. */
   readonly records: Records;
-  readonly #disk = new DiskHealth(() => this.#tryWrite());
+  readonly #health = new WriteHealth(() => this.#tryWrite());
 
   /** @throws {FileInUse | StoreRefused} as `openFile` */
   constructor(options: Options) {
@@ -88,7 +88,7 @@ export class SqliteStore implements Store {
       throw new BacklogFull(`${this.waiting.of(account)} messages of account ${account} wait already (MAX_BACKLOG)`);
     }
     const stored = this.#commits.run(() => entries.map((entry) => this.#acceptOne(entry)));
-    const acceptances = await this.#disk.watch(stored);
+    const acceptances = await this.#health.watch(stored);
     for (const [index, entry] of entries.entries()) {
       const account = accountOf(entry);
       if (account !== undefined && !acceptances[index]?.isDuplicate) this.waiting.add(account, 1);
@@ -165,7 +165,7 @@ export class SqliteStore implements Store {
   }
 
   isWritable(): Promise<boolean> {
-    return this.#disk.isWritable();
+    return this.#health.isWritable();
   }
 
   /**

@@ -8,9 +8,9 @@ import type {
   MessageState,
   Page,
   Walk,
-} from './records.ts';
-import { ASIDE, bound, FITS, SUMMARY, toDetails, toRecord } from './sqlite-rows.ts';
-import type { Tally } from './tally.ts';
+} from '../records.ts';
+import type { Tally } from '../tally.ts';
+import { ASIDE, bound, FITS, SUMMARY, toDetails, toRecord } from './rows.ts';
 
 /** Rows looked at in one go: some milliseconds, then others have their turn. */
 const SLICE = 2_000;

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { StoreRefused } from './store.ts';
+import { StoreRefused } from '../store.ts';
 
 /** "hapt" in ASCII: tells our files from other people's. */
 const APPLICATION_ID = 0x68617074;

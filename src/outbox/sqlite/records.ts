@@ -1,7 +1,7 @@
-import type { Cursor, Decision, MessageFilter, Records, Routing } from './records.ts';
-import { backUp } from './sqlite-backup.ts';
-import { type DecisionsOptions, SqliteDecisions } from './sqlite-decisions.ts';
-import { SqliteListing } from './sqlite-listing.ts';
+import type { Cursor, Decision, MessageFilter, Records, Routing } from '../records.ts';
+import { backUp } from './backup.ts';
+import { type DecisionsOptions, SqliteDecisions } from './decisions.ts';
+import { SqliteListing } from './listing.ts';
 
 /** The operator's side of the SQLite file. */
 export function sqliteRecords(options: DecisionsOptions): Records {

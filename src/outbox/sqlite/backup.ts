@@ -1,7 +1,7 @@
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
 import { backup, type DatabaseSync } from 'node:sqlite';
-import { messageOf, propertyOf } from '../fault.ts';
-import { BackupRefused } from './records.ts';
+import { messageOf, propertyOf } from '../../fault.ts';
+import { BackupRefused } from '../records.ts';
 
 /** A copy's pages at a time: few enough that nobody notices, many enough that it ends before long. */
 const BACKUP_PAGES = 256;

@@ -1,12 +1,12 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { Clock } from '../clock.ts';
-import { conversationOf, type UnroutedReason } from '../message.ts';
+import type { Clock } from '../../clock.ts';
+import { conversationOf, type UnroutedReason } from '../../message.ts';
+import type { Decision, DecisionResult, MessageFilter, MessageState, Redriven, Routing } from '../records.ts';
+import type { Tally } from '../tally.ts';
 import type { GroupCommit } from './group-commit.ts';
-import type { Decision, DecisionResult, MessageFilter, MessageState, Redriven, Routing } from './records.ts';
-import { ASIDE, bound, deliveryIn, FITS, messageIn, type Row, textOf } from './sqlite-rows.ts';
-import type { Statements } from './sqlite-statements.ts';
-import { noteDoubt } from './sqlite-upkeep.ts';
-import type { Tally } from './tally.ts';
+import { ASIDE, bound, deliveryIn, FITS, messageIn, type Row, textOf } from './rows.ts';
+import type { Statements } from './statements.ts';
+import { noteDoubt } from './upkeep.ts';
 
 export interface DecisionsOptions {
   readonly database: DatabaseSync;

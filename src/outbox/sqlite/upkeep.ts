@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Statements } from './sqlite-statements.ts';
-import type { Attempt } from './store.ts';
+import type { Attempt } from '../store.ts';
+import type { Statements } from './statements.ts';
 
 /** What keeps the file small and right, a little at a time; each within a commit. */
 
