@@ -18,7 +18,7 @@ const log = createLog({ logLevel: 'warn', logFormat: 'json' });
 const table = await loadRouting(ROUTING_FILE, { HAPTIK_BASE_URL: 'http://127.0.0.1:9' });
 
 const answerOnly: Accept = async (entries) => entries.map(({ id }) => ({ id, isDuplicate: false, claim: undefined }));
-const noDelivery = { offer: () => undefined, take: () => {}, withdraw: () => {}, wake: () => {} };
+const noDelivery = { offer: () => undefined, take: () => {}, withdraw: () => {}, wake: () => {}, isHeld: () => false };
 
 createApp({
   table: () => table,

@@ -130,7 +130,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   ];
   const urls: string[] = [];
   try {
-    await lanes.load();
+    await lanes.look();
     for (const { server, ...place } of listeners) urls.push(await listen(server, place));
   } catch (error) {
     for (const { server } of listeners) server.close();

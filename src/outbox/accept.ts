@@ -8,13 +8,14 @@ export type Accept = (entries: readonly Omit<Entry, 'lease'>[]) => Promise<reado
  * the very commit that stores it and delivered from memory: the usual case costs no second look at the database.
  */
 export function acceptWith(
-  store: Pick<Store, 'accept'>,
-  dispatcher: Pick<Dispatcher, 'offer' | 'take' | 'withdraw' | 'wake'>,
+  store: Pick<Store, 'accept' | 'announce'>,
+  dispatcher: Pick<Dispatcher, 'offer' | 'take' | 'withdraw' | 'wake' | 'isHeld'>,
 ): Accept {
   return async (entries) => {
     const offered = entries.map((entry) => {
       const account = 'delivery' in entry.placement ? entry.placement.delivery.account : undefined;
-      return { account, entry: { ...entry, lease: account === undefined ? undefined : dispatcher.offer(account) } };
+      const offer = account === undefined ? undefined : dispatcher.offer(account);
+      return { account, offer, entry: { ...entry, lease: offer } };
     });
     let acceptances: readonly Acceptance[] = [];
     try {
@@ -22,12 +23,15 @@ export function acceptWith(
       return acceptances;
     } finally {
       // Where nothing was stored, no slot is used.
-      for (const [index, { account, entry }] of offered.entries()) {
+      for (const [index, { account, offer }] of offered.entries()) {
         const claim = acceptances[index]?.claim;
-        if (claim) dispatcher.take(claim);
-        else if (account !== undefined && entry.lease) dispatcher.withdraw(account);
-        // A slot may have got free between the offer and the commit, when there was nothing to claim yet.
-        else if (account !== undefined) dispatcher.wake(account);
+        if (claim && offer) dispatcher.take(claim, offer);
+        else if (account !== undefined && offer) dispatcher.withdraw(account);
+        else if (account !== undefined) {
+          // A slot may have got free between the offer and the commit, when there was nothing to claim yet.
+          dispatcher.wake(account);
+          if (acceptances.length > 0 && !dispatcher.isHeld(account)) store.announce(account);
+        }
       }
     }
   };

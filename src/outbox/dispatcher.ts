@@ -1,4 +1,5 @@
-import { about, type DrainOptions, drain, LEASE_MS, type Run, STORE_RETRY_MS } from './drain.ts';
+import { about, type DrainOptions, drain, LEASE_MARGIN_MS, LEASE_MS, type Run, STORE_RETRY_MS } from './drain.ts';
+import { PROBE_INTERVAL_MS } from './lane.ts';
 import type { Claim, ClaimResult, LeaseOffer, Store } from './store.ts';
 
 export interface DispatcherOptions extends DrainOptions {
@@ -7,10 +8,18 @@ export interface DispatcherOptions extends DrainOptions {
 }
 
 const RENEW_MS = 5_000;
-/** The truth, should a wake-up ever be missed. */
-const POLL_MS = 1_000;
+/** How often it is seen to that no attempt outlives its lease. */
+const GUARD_MS = 250;
+/** What others have stored, and what they have done to holds, is seen that often; also, should a wake-up ever be missed. */
+const LOOK_MS = 1_000;
 /** How long an aborted attempt may take to end; what does not is left to its lease. */
 const ABORTED_MS = 2_000;
+/** A slot is free for a message about to be stored: its conversation may be leased with it. */
+export interface Offer extends LeaseOffer {
+  /** Until when the lease lasts for sure, by the clock that only goes forward. */
+  readonly endsAt: number;
+}
+
 /** Without a reason of its own, each abort makes an exception with a stack, which costs more than the wake-up. */
 const WOKEN = 'woken';
 
@@ -19,11 +28,12 @@ export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #runs = new Set<Run>();
   readonly #abort = new AbortController();
+  readonly #isIdle = new AbortController();
   #loop: Promise<void> | undefined;
   #isStopping = false;
   #wakeAt = 0;
+  #lookAt = 0;
   #nap = new AbortController();
-  #renewedAt = 0;
   #onVacated = () => {};
 
   constructor(options: DispatcherOptions) {
@@ -31,7 +41,10 @@ export class Dispatcher {
   }
 
   start(): void {
-    this.#loop ??= this.#run();
+    if (this.#loop) return;
+    this.#loop = this.#run();
+    void this.#renewUntil(this.#isIdle.signal);
+    void this.#guardUntil(this.#isIdle.signal);
   }
 
   /** Stops claiming and lets attempts in flight end, for `graceMs` at most; then they are aborted. */
@@ -39,23 +52,51 @@ export class Dispatcher {
     this.#isStopping = true;
     this.#wakeUp(0);
     await this.#loop;
-    const idle = new AbortController();
-    void this.#untilIdle().then(() => idle.abort());
-    void this.#renewUntil(idle.signal);
-    await this.#options.clock.sleep(graceMs, idle.signal);
+    const { clock, log } = this.#options;
+    void this.#untilIdle().then(() => this.#isIdle.abort());
+    await clock.sleep(graceMs, this.#isIdle.signal);
     this.#abort.abort();
-    await this.#options.clock.sleep(ABORTED_MS, idle.signal);
-    idle.abort();
-    for (const { claim } of this.#runs) this.#options.log.error('an attempt did not end; it is in doubt', about(claim));
+    for (const { cut } of this.#runs) cut.abort();
+    await clock.sleep(ABORTED_MS, this.#isIdle.signal);
+    this.#isIdle.abort();
+    for (const { claim } of this.#runs) log.error('an attempt did not end; it is in doubt', about(claim));
   }
 
-  /** What is in flight while we stop is still ours. */
+  /** What is in flight is ours, also while we stop. */
   async #renewUntil(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#options;
+    const { clock, log, store } = this.#options;
     for (;;) {
       await clock.sleep(RENEW_MS, signal);
       if (signal.aborted) return;
-      await this.#renew().catch((error) => log.error('leases cannot be renewed; trying again', { error }));
+      const runs = [...this.#runs];
+      if (runs.length === 0) continue;
+      const askedAt = clock.elapsed();
+      try {
+        const lost = new Set(
+          await store.renew(
+            runs.map(({ claim }) => claim),
+            LEASE_MS,
+          ),
+        );
+        for (const run of runs) {
+          // One that was settled meanwhile is not meant: its run is at another claim, or over.
+          if (lost.has(run.claim)) run.cut.abort();
+          else run.leaseEndsAt = Math.max(run.leaseEndsAt, askedAt + LEASE_MS);
+        }
+      } catch (error) {
+        log.error('leases cannot be renewed; trying again', { error });
+      }
+    }
+  }
+
+  /** Where a lease cannot be kept, others may take the conversation: what we are sending of it must have ended by then. */
+  async #guardUntil(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    for (;;) {
+      await clock.sleep(GUARD_MS, signal);
+      if (signal.aborted) return;
+      const latest = clock.elapsed() + GUARD_MS + LEASE_MARGIN_MS;
+      for (const { leaseEndsAt, cut } of this.#runs) if (leaseEndsAt <= latest) cut.abort();
     }
   }
 
@@ -87,7 +128,7 @@ export class Dispatcher {
   }
 
   /** Reserves a slot for a message about to be stored, so that it can be leased in the same commit. */
-  offer(account: string): LeaseOffer | undefined {
+  offer(account: string): Offer | undefined {
     const { lanes, clock } = this.#options;
     const lane = lanes.of(account);
     const limits = lanes.limits(account);
@@ -96,12 +137,17 @@ export class Dispatcher {
     // What waits already goes first.
     if (!isRunning || lane.isHeld || lane.isBehind || lane.free(now, limits) === 0) return undefined;
     lane.occupy(now, limits, false);
-    return { token: this.#options.newToken(), leaseMs: LEASE_MS };
+    return { token: this.#options.newToken(), leaseMs: LEASE_MS, endsAt: now + LEASE_MS };
+  }
+
+  /** Where we have no slot, others may have one; not for an account on hold. */
+  isHeld(account: string): boolean {
+    return this.#options.lanes.of(account).isHeld;
   }
 
   /** Uses an offered slot. */
-  take(claim: Claim): void {
-    this.#track(claim, false);
+  take(claim: Claim, { endsAt }: Offer): void {
+    this.#track(claim, endsAt, false);
   }
 
   /** Gives an offered slot back: its conversation was busy, or nothing was stored. */
@@ -118,17 +164,17 @@ export class Dispatcher {
   async #run(): Promise<void> {
     const { clock, lanes, log } = this.#options;
     while (!this.#isStopping) {
-      const now = clock.elapsed();
-      const due = lanes.names.filter((account) => lanes.of(account).dueAt <= now);
-      for (const account of due) lanes.of(account).dueAt = now + POLL_MS;
-      this.#wakeAt = Math.min(now + POLL_MS, ...lanes.names.map((account) => lanes.of(account).dueAt));
       try {
-        await this.#renew();
+        if (clock.elapsed() >= this.#lookAt) await this.#look();
+        const now = clock.elapsed();
+        const due = lanes.names.filter((account) => lanes.of(account).dueAt <= now);
+        for (const account of due) lanes.of(account).dueAt = Number.POSITIVE_INFINITY;
+        this.#wakeAt = Math.min(this.#lookAt, ...lanes.names.map((account) => lanes.of(account).dueAt));
         await Promise.all(due.map((account) => this.#claim(account)));
       } catch (error) {
         log.error('the outbox cannot be read; trying again', { error });
-        for (const account of lanes.names) lanes.of(account).dueAt = clock.elapsed() + STORE_RETRY_MS;
-        this.#wakeAt = clock.elapsed() + STORE_RETRY_MS;
+        this.#lookAt = clock.elapsed() + STORE_RETRY_MS;
+        this.#wakeAt = this.#lookAt;
       }
       while (!this.#isStopping && clock.elapsed() < this.#wakeAt) {
         this.#nap = new AbortController();
@@ -137,17 +183,13 @@ export class Dispatcher {
     }
   }
 
-  /** Before any claim, so that a process that was asleep longer than its leases does not meet its own conversations. */
-  async #renew(): Promise<void> {
-    const now = this.#options.clock.elapsed();
-    if (now - this.#renewedAt < RENEW_MS) return;
-    if (this.#runs.size > 0) {
-      await this.#options.store.renew(
-        [...this.#runs].map(({ claim }) => claim),
-        LEASE_MS,
-      );
-    }
-    this.#renewedAt = now;
+  /** Sees what is due, whoever has stored it or given it back. */
+  async #look(): Promise<void> {
+    const { clock, lanes } = this.#options;
+    this.#lookAt = clock.elapsed() + LOOK_MS;
+    const due = await lanes.look();
+    const now = clock.elapsed();
+    for (const [account, ms] of due) lanes.of(account).dueAt = Math.min(lanes.of(account).dueAt, now + ms);
   }
 
   async #claim(account: string): Promise<void> {
@@ -157,18 +199,20 @@ export class Dispatcher {
     const limit = lane.free(clock.elapsed(), limits);
     if (limit === 0) return this.#waitForRoom(account);
     const isProbe = lane.isUnauthorized;
+    const probe = isProbe ? { fingerprint: lane.fingerprint, everyMs: PROBE_INTERVAL_MS } : undefined;
     const busy = new Set([...this.#runs].map(({ claim }) => claim.conversation));
+    const askedAt = clock.elapsed();
     lane.promised = limit;
     let claimed: ClaimResult;
     try {
-      claimed = await store.claim({ account, limit, leaseMs: LEASE_MS, busy });
+      claimed = await store.claim({ account, limit, leaseMs: LEASE_MS, busy, probe });
     } finally {
       lane.promised = 0;
     }
     const { claims, nextDueMs } = claimed;
     for (const claim of claims) {
       lane.occupy(clock.elapsed(), limits, isProbe);
-      this.#track(claim, isProbe);
+      this.#track(claim, askedAt + LEASE_MS, isProbe);
     }
     lane.isBehind = claims.length === limit;
     if (lane.isBehind) this.#waitForRoom(account);
@@ -186,9 +230,9 @@ export class Dispatcher {
     if (at > now) this.wake(account, at);
   }
 
-  #track(claim: Claim, isProbe: boolean): void {
+  #track(claim: Claim, leaseEndsAt: number, isProbe: boolean): void {
     const { account } = claim;
-    const run: Run = { claim, isProbe };
+    const run: Run = { claim, isProbe, leaseEndsAt, cut: new AbortController() };
     this.#runs.add(run);
     const onRoom = () => this.wake(account);
     void drain(run, this.#options, { isStopping: () => this.#isStopping, signal: this.#abort.signal, onRoom })

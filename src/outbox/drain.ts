@@ -28,12 +28,16 @@ export interface DrainOptions {
 export interface Run {
   claim: Claim;
   readonly isProbe: boolean;
+  /** Until when the conversation is surely ours, by the clock that only goes forward. */
+  leaseEndsAt: number;
+  /** Cuts off the attempt. */
+  readonly cut: AbortController;
 }
 
 /** When a drain has to end, and who is told of its way. */
 export interface Ending {
   readonly isStopping: () => boolean;
-  /** Aborts when attempts must be cut off. */
+  /** Aborts when outcomes are waited for no longer. */
   readonly signal: AbortSignal;
   /** More of the account may be in flight than was. */
   readonly onRoom: () => void;
@@ -41,6 +45,8 @@ export interface Ending {
 
 /** Long enough to outlive a stall, short enough that a dead process does not keep a customer waiting. */
 export const LEASE_MS = 15_000;
+/** No attempt goes on for longer than until that long before its lease ends: then others may take the conversation. */
+export const LEASE_MARGIN_MS = 1_000;
 export const STORE_RETRY_MS = 1_000;
 /** Messages delivered under one lease before the conversation goes to the back of the queue. */
 const TURNS = 16;
@@ -58,11 +64,11 @@ export async function drain(run: Run, options: DrainOptions, ending: Ending): Pr
   for (let turn = 1; ; turn += 1) {
     const { claim } = run;
     const lane = lanes.of(claim.account);
-    const settlement = leftUnknown(claim, options) ?? (await attempt(run, options, ending));
+    const settlement = leftUnknown(claim, options) ?? tooLate(run, options) ?? (await attempt(run, options));
     const limits = lanes.limits(claim.account);
     // Before the outcome is written, since others look at the same pace meanwhile.
     const reserve = () => turn < TURNS && !ending.isStopping() && lane.goOn(clock.elapsed(), limits);
-    const result = await settle(claim, settlement, { reserve, unreserve: () => lane.stay(limits) }, options, ending);
+    const result = await settle(run, settlement, { reserve, unreserve: () => lane.stay(limits) }, options, ending);
     if (result !== undefined) observe(claim, settlement);
     if (lane.isBehind && lane.free(clock.elapsed(), limits) > 0) ending.onRoom();
     if (result?.next === undefined) {
@@ -81,8 +87,16 @@ function leftUnknown(claim: Claim, { log }: DrainOptions): Settlement | undefine
   return { state: 'unknown', detail: LEFT, attempt: undefined };
 }
 
-async function attempt(run: Run, options: DrainOptions, { signal }: Ending): Promise<Settlement> {
+/** What was claimed came to us when its lease was over, or nearly: we were asleep, or the database was slow. */
+function tooLate({ leaseEndsAt }: Run, { clock }: DrainOptions): Settlement | undefined {
+  if (clock.elapsed() < leaseEndsAt - LEASE_MARGIN_MS) return undefined;
+  const detail = 'its lease was over before the attempt began';
+  return { state: 'waiting', dueInMs: 0, isSpent: false, detail, attempt: undefined };
+}
+
+async function attempt(run: Run, options: DrainOptions): Promise<Settlement> {
   const { claim, isProbe } = run;
+  const { signal } = run.cut;
   const { clock, lanes, log, retryHorizonMs, random } = options;
   if (claim.isInDoubt) log.warn('possible repeat: the attempt before ended without an outcome', about(claim));
   const at = clock.now();
@@ -110,18 +124,21 @@ interface Turn {
 
 /** An outcome is kept until it is written. @returns undefined when the lease was not ours any more, or we must go */
 async function settle(
-  claim: Claim,
+  run: Run,
   settlement: Settlement,
   { reserve, unreserve }: Turn,
   { store, clock, log }: DrainOptions,
   { signal }: Ending,
 ): Promise<Exclude<SettleResult, 'stale'> | undefined> {
+  const { claim } = run;
   for (;;) {
     // For each try anew: the account may have been paused meanwhile.
     const goOn = reserve();
+    const askedAt = clock.elapsed();
     try {
       const result = await store.settle(claim, settlement, goOn ? { leaseMs: LEASE_MS } : undefined);
       if (goOn && (result === 'stale' || result.next === undefined)) unreserve();
+      if (goOn) run.leaseEndsAt = askedAt + LEASE_MS;
       if (result !== 'stale') return result;
       log.warn('an outcome came after its lease had ended; the message may be sent again', about(claim));
       return undefined;

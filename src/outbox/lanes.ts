@@ -1,9 +1,9 @@
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import type { Outcome } from '../message.ts';
-import { Lane } from './lane.ts';
+import { Lane, PROBE_INTERVAL_MS } from './lane.ts';
 import type { Limits } from './limiter.ts';
-import type { Hold, HoldCause, Store } from './store.ts';
+import type { Hold, HoldCause, Share, Sight, StandingHold, Store } from './store.ts';
 
 /** What the outbox knows of an account. */
 export interface AccountLimits {
@@ -14,7 +14,7 @@ export interface AccountLimits {
 }
 
 export interface LanesOptions {
-  readonly store: Pick<Store, 'holds' | 'hold' | 'release'>;
+  readonly store: Pick<Store, 'look' | 'hold' | 'release'>;
   /** The accounts that there are right now; others' messages wait. */
   readonly accounts: () => ReadonlyMap<string, AccountLimits>;
   /** Conversations in flight per account, where it sets no lower number. */
@@ -31,28 +31,72 @@ export interface HoldView {
   readonly nextProbeAt: number | undefined;
 }
 
-/** The lanes of all accounts, and their holds, which outlive the process. */
+/** The lanes of all accounts, and their holds, which outlive the process and are shared with all that deliver. */
 export class Lanes {
   readonly #options: LanesOptions;
   readonly #lanes = new Map<string, Lane>();
   readonly #holds = new Map<string, Hold>();
+  #share: Share = { rank: 0, of: 1 };
   #changes: Promise<void> = Promise.resolve();
+  /** When this process last said something of an account's credentials; infinitely late while it is being stored. */
+  readonly #toldAt = new Map<string, number>();
 
   constructor(options: LanesOptions) {
     this.#options = options;
   }
 
-  /** Takes up the holds that were in force when the process before ended. Refused credentials are tried at once. */
-  async load(): Promise<void> {
-    const now = this.#options.clock.elapsed();
-    for (const hold of await this.#options.store.holds()) {
-      const lane = this.of(hold.account);
-      if (hold.cause === 'operator') lane.pause();
-      else if (hold.fingerprint === lane.fingerprint) lane.probeFrom(now);
-      else continue;
-      this.#holds.set(keyOf(hold.account, hold.cause), hold);
-      this.#options.log.warn('account on hold', { account: hold.account, cause: hold.cause });
+  /**
+   * Takes up what others have done, and what was in force when a process before ended: holds, and how many share the work.
+   *
+   * @returns how long until the next conversation of each account is due
+   */
+  look(): Promise<Sight['due']> {
+    return this.#inTurn(async () => {
+      const lookedAt = this.#options.clock.elapsed();
+      const { due, holds, share } = await this.#options.store.look(this.names);
+      this.#share = share;
+      const held = holds.map(({ account }) => account);
+      for (const account of new Set([...this.names, ...held, ...this.#lanes.keys()])) {
+        const standing = holds.filter((hold) => hold.account === account);
+        this.#followOperator(
+          account,
+          standing.find(({ cause }) => cause === 'operator'),
+        );
+        // What we have said since is not in what we have seen.
+        if ((this.#toldAt.get(account) ?? Number.NEGATIVE_INFINITY) >= lookedAt) continue;
+        const { fingerprint } = this.of(account);
+        const isAbout = (hold: Hold) => hold.cause === 'unauthorized' && hold.fingerprint === fingerprint;
+        this.#followProbes(account, standing.find(isAbout));
+      }
+      return due;
+    });
+  }
+
+  #followOperator(account: string, hold: Hold | undefined): void {
+    const lane = this.of(account);
+    if (hold && !lane.isPaused) {
+      lane.pause();
+      this.#options.log.warn('account on hold', { account, cause: hold.cause });
+    } else if (!hold && lane.isPaused) {
+      lane.resume(this.#options.clock.elapsed());
+      this.#options.log.info('account resumed by an operator', { account });
     }
+    this.#note(account, 'operator', hold);
+  }
+
+  #followProbes(account: string, hold: StandingHold | undefined): void {
+    const lane = this.of(account);
+    const now = this.#options.clock.elapsed();
+    if (hold && !lane.isUnauthorized) this.#options.log.warn('account on hold', { account, cause: hold.cause });
+    if (!hold && lane.isUnauthorized) this.#options.log.info('account released: Haptik accepts it again', { account });
+    if (hold) lane.probeFrom(now + hold.probeInMs);
+    else if (lane.isUnauthorized) lane.accept(now);
+    this.#note(account, 'unauthorized', hold);
+  }
+
+  #note(account: string, cause: HoldCause, hold: Hold | undefined): void {
+    if (hold) this.#holds.set(keyOf(account, cause), hold);
+    else this.#holds.delete(keyOf(account, cause));
   }
 
   of(account: string): Lane {
@@ -61,8 +105,8 @@ export class Lanes {
     this.#lanes.set(account, lane);
     const fingerprint = this.#options.accounts().get(account)?.fingerprint ?? lane.fingerprint;
     if (lane.fingerprint !== fingerprint) {
+      if (lane.isUnauthorized) this.#end(account, lane.fingerprint, 'its credentials have changed');
       lane.fingerprint = fingerprint;
-      if (lane.isUnauthorized) this.#end(account, 'unauthorized', 'its credentials have changed');
       lane.accept(now);
     }
     return lane;
@@ -70,8 +114,12 @@ export class Lanes {
 
   limits(account: string): Limits {
     const limits = this.#options.accounts().get(account);
-    const concurrency = limits ? Math.min(limits.maxConcurrency ?? Infinity, this.#options.concurrency) : 0;
-    return { concurrency, perSecond: limits?.maxPerSecond };
+    const { maxConcurrency, maxPerSecond } = limits ?? { maxConcurrency: 0 };
+    const concurrency = maxConcurrency === undefined ? Infinity : part(maxConcurrency, this.#share);
+    return {
+      concurrency: Math.min(concurrency, this.#options.concurrency),
+      perSecond: maxPerSecond && maxPerSecond / this.#share.of,
+    };
   }
 
   /** The accounts whose messages can be delivered at all. */
@@ -85,8 +133,9 @@ export class Lanes {
 
   /** Makes known, and durable, that the credentials of an account came to be refused, or accepted again. */
   tell(account: string, outcome: Outcome): void {
-    if (!this.of(account).isUnauthorized) {
-      this.#end(account, 'unauthorized', 'Haptik accepts it again');
+    const { isUnauthorized, fingerprint } = this.of(account);
+    if (!isUnauthorized) {
+      this.#end(account, fingerprint, 'Haptik accepts it again');
       return;
     }
     const advice = "check the account's client_id and token, then restart; until then one message is tried every 30 s";
@@ -94,9 +143,9 @@ export class Lanes {
       account,
       detail: outcome.kind === 'delivered' ? undefined : outcome.detail,
     });
-    const hold = this.#newHold(account, 'unauthorized', this.of(account).fingerprint);
-    // Should this fail, the next process finds out by itself.
-    this.#options.store.hold(hold).catch((error) => this.#options.log.error('a hold was not stored', { error }));
+    const hold = this.#newHold(account, 'unauthorized', fingerprint);
+    // Should this fail, whoever calls next finds out by himself.
+    this.#say(account, 'a hold', () => this.#options.store.hold(hold, PROBE_INTERVAL_MS));
   }
 
   /** No attempts until `resume`; those in flight end. Durable when it resolves; where it is paused already nothing changes. */
@@ -108,7 +157,7 @@ export class Lanes {
       if (!wasPaused) this.#options.log.warn('account paused by an operator: its messages wait', { account });
       const hold = this.#holds.get(keyOf(account, 'operator')) ?? this.#newHold(account, 'operator', '');
       // Also where it is paused already: that may not have been stored.
-      await this.#options.store.hold(hold);
+      await this.#options.store.hold(hold, 0);
     });
   }
 
@@ -116,17 +165,20 @@ export class Lanes {
   resume(account: string): Promise<void> {
     return this.#inTurn(async () => {
       if (!this.of(account).isPaused) return;
-      await this.#options.store.release(account, 'operator');
+      await this.#options.store.release({ account, cause: 'operator', fingerprint: '' });
       this.of(account).resume(this.#options.clock.elapsed());
       this.#holds.delete(keyOf(account, 'operator'));
       this.#options.log.info('account resumed by an operator', { account });
     });
   }
 
-  /** Operators' words count in the order in which they were given. */
-  #inTurn(change: () => Promise<void>): Promise<void> {
+  /** What changes holds takes effect in the order in which it was asked for. */
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
     const done = this.#changes.then(change);
-    this.#changes = done.catch(() => {});
+    this.#changes = done.then(
+      () => {},
+      () => {},
+    );
     return done;
   }
 
@@ -146,13 +198,25 @@ export class Lanes {
     return hold;
   }
 
-  #end(account: string, cause: HoldCause, why: string): void {
-    this.#holds.delete(keyOf(account, cause));
+  #end(account: string, fingerprint: string, why: string): void {
+    this.#holds.delete(keyOf(account, 'unauthorized'));
     this.#options.log.info(`account released: ${why}`, { account });
-    this.#options.store
-      .release(account, cause)
-      .catch((error) => this.#options.log.error('the end of a hold was not stored', { error }));
+    const hold = { account, cause: 'unauthorized', fingerprint } as const;
+    this.#say(account, 'the end of a hold', () => this.#options.store.release(hold));
   }
+
+  /** Stores what this process has found out of an account's credentials; until then it knows better than the store. */
+  #say(account: string, what: string, store: () => Promise<void>): void {
+    this.#toldAt.set(account, Number.POSITIVE_INFINITY);
+    this.#inTurn(store)
+      .catch((error) => this.#options.log.error(`${what} was not stored`, { error }))
+      .then(() => this.#toldAt.set(account, this.#options.clock.elapsed()));
+  }
+}
+
+/** What of a whole number falls to one of those who share it: all of them together use it up. */
+function part(whole: number, { rank, of }: Share): number {
+  return Math.floor(whole / of) + (rank < whole % of ? 1 : 0);
 }
 
 function keyOf(account: string, cause: HoldCause): string {

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
-import type { Store } from './store.ts';
+import type { ConversationRef, Store } from './store.ts';
 
 export interface RecountOptions {
   readonly store: Pick<Store, 'recount'>;
@@ -21,9 +21,9 @@ export async function keepCounted({ store, clock, log }: RecountOptions, signal:
   while (!signal.aborted) {
     let pause = INTERVAL_MS;
     try {
-      for (let after: number | undefined = 0; after !== undefined && !signal.aborted; ) {
-        after = (await store.recount(after, BATCH)).next;
-      }
+      let after: ConversationRef | undefined;
+      do after = (await store.recount(after, BATCH)).next;
+      while (after !== undefined && !signal.aborted);
     } catch (error) {
       log.error('conversations cannot be counted; trying again', { error });
       pause = RETRY_MS;

@@ -28,8 +28,17 @@ export interface Store {
     keepLease: { readonly leaseMs: number } | undefined,
   ): Promise<SettleResult>;
 
-  /** Prolongs leases that are still held. */
-  renew(claims: readonly Claim[], leaseMs: number): Promise<void>;
+  /** Prolongs leases that are still held. @returns those that are not */
+  renew(claims: readonly Claim[], leaseMs: number): Promise<readonly Claim[]>;
+
+  /** What there is to do, for a process that delivers for these accounts. */
+  look(accounts: readonly string[]): Promise<Sight>;
+
+  /** Something of the account waits that this process has no slot for. A hint, which may get lost. */
+  announce(account: string): void;
+
+  /** Hands on what other processes announce. */
+  listen(onAnnounced: (account: string) => void): void;
 
   /**
    * Erases what customers wrote from messages that were delivered or discarded longer than `contentMs` ago, and forgets
@@ -46,21 +55,37 @@ export interface Store {
    * @returns where to go on, undefined at the end, and how many were counted wrong: any at all is a fault of ours
    */
   recount(
-    after: number,
+    after: ConversationRef | undefined,
     limit: number,
-  ): Promise<{ readonly next: number | undefined; readonly mended: readonly number[] }>;
+  ): Promise<{ readonly next: ConversationRef | undefined; readonly mended: readonly ConversationRef[] }>;
 
-  /** The holds in force, of all accounts. */
-  holds(): Promise<readonly Hold[]>;
-  /** Puts an account on hold for a cause; where it is so already, nothing changes. */
-  hold(hold: Hold): Promise<void>;
-  /** Ends an account's hold for that cause. */
-  release(account: string, cause: HoldCause): Promise<void>;
+  /** Puts an account on hold, to be probed then for the first time; where it is so already, nothing changes. */
+  hold(hold: Hold, probeInMs: number): Promise<void>;
+  /** Ends a hold, where it is in force. */
+  release(hold: Omit<Hold, 'since'>): Promise<void>;
 
   /** Whether a write succeeds right now. */
   isWritable(): Promise<boolean>;
 
   close(): Promise<void>;
+}
+
+/** The store's own name of a conversation. */
+export type ConversationRef = number | string;
+
+/** What one look at the outbox shows. */
+export interface Sight {
+  /** How long until the next conversation of an account is due, in milliseconds; accounts of which none waits are not in it. */
+  readonly due: ReadonlyMap<string, number>;
+  /** Those in force, of all accounts. */
+  readonly holds: readonly StandingHold[];
+  /** Which of the processes that deliver this is, from 0, and how many there are. */
+  readonly share: Share;
+}
+
+export interface Share {
+  readonly rank: number;
+  readonly of: number;
 }
 
 export type HoldCause = 'unauthorized' | 'operator';
@@ -73,6 +98,11 @@ export interface Hold {
   readonly fingerprint: string;
   /** Milliseconds since the epoch. */
   readonly since: number;
+}
+
+/** A hold in force. Where credentials were refused, they may be tried again after that many milliseconds. */
+export interface StandingHold extends Hold {
+  readonly probeInMs: number;
 }
 
 /** A message on its way in. */
@@ -106,7 +136,12 @@ export interface ClaimRequest {
    * Conversations that this process is still delivering from: never given, whatever their leases say. What is in flight
    * is known from memory, since clocks jump and processes sleep.
    */
-  readonly busy: ReadonlySet<number>;
+  readonly busy: ReadonlySet<ConversationRef>;
+  /**
+   * What is claimed is to try credentials that were refused: nothing is given where they are not due to be tried, or are
+   * not held for refused any more. Whoever is given something has `everyMs` to himself.
+   */
+  readonly probe?: { readonly fingerprint: string; readonly everyMs: number } | undefined;
 }
 
 export interface ClaimResult {
@@ -117,8 +152,7 @@ export interface ClaimResult {
 
 /** A leased conversation, and its oldest waiting message. */
 export interface Claim {
-  /** The store's own number of it. */
-  readonly conversation: number;
+  readonly conversation: ConversationRef;
   readonly account: string;
   readonly lease: string;
   /** The lease before this one ended without a settle: the message may have been sent already. */
@@ -173,9 +207,9 @@ export class FileInUse extends Error {
   override readonly name = 'FileInUse';
 }
 
-/** The database cannot be used right now: its disk is full, or fails. */
+/** The database cannot be used right now: it is not reached, or takes nothing. */
 export class StoreUnavailable extends Error {
-  override readonly name = 'StoreUnavailable';
+  override readonly name: string = 'StoreUnavailable';
 }
 
 /** The database cannot be used as it is, and waiting does not help. */

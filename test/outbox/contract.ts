@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Records } from '../../src/outbox/records.ts';
-import type { Claim, Hold, Store } from '../../src/outbox/store.ts';
+import type { Claim, ConversationRef, Hold, Store } from '../../src/outbox/store.ts';
 import type { ManualClock } from '../support/fixtures.ts';
 import { AGAIN, DEAD, DELIVERED, delivery, entry, UNKNOWN } from './samples.ts';
 
@@ -253,12 +253,12 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
       await store.accept([entry('m1', 'a')]);
       const claim = await one(store);
       clock.advance(10_000);
-      await store.renew([claim], LEASE_MS);
+      expect(await store.renew([claim], LEASE_MS)).toEqual([]);
       clock.advance(10_000);
       expect(await claimAll(store)).toEqual([]);
       clock.advance(5_000);
       expect(await one(store)).toMatchObject({ isInDoubt: true });
-      await store.renew([claim], LEASE_MS * 10);
+      expect(await store.renew([claim], LEASE_MS * 10)).toEqual([claim]);
       clock.advance(LEASE_MS);
       expect(await claimAll(store)).toHaveLength(1);
     });
@@ -327,49 +327,107 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
 
   describe(`${name}: holds`, () => {
     const HOLD: Hold = { account: 'main', cause: 'unauthorized', fingerprint: 'f1', since: 1_000 };
+    const EVERY_MS = 30_000;
+    const holds = async (store: Store) => (await store.look([])).holds;
+    const probe = { fingerprint: 'f1', everyMs: EVERY_MS };
+    const ask = async (store: Store) =>
+      ids((await store.claim({ account: 'main', limit: 1, leaseMs: LEASE_MS, busy: new Set(), probe })).claims);
 
     test('are none at first', async () => {
       const { store } = await open();
-      expect(await store.holds()).toEqual([]);
+      expect(await holds(store)).toEqual([]);
     });
 
-    test('are in force until they are released, each account and cause by itself', async () => {
+    test('are in force until they are released, each account, cause and fingerprint by itself', async () => {
       const { store } = await open();
       const paused: Hold = { ...HOLD, cause: 'operator', fingerprint: '' };
       const other: Hold = { ...HOLD, account: 'other' };
-      for (const hold of [HOLD, paused, other]) await store.hold(hold);
-      expect(await store.holds()).toHaveLength(3);
-      expect(await store.holds()).toEqual(expect.arrayContaining([HOLD, paused, other]));
-      await store.release('main', 'unauthorized');
-      expect(await store.holds()).toHaveLength(2);
-      expect(await store.holds()).toEqual(expect.arrayContaining([paused, other]));
+      const others: Hold = { ...HOLD, fingerprint: 'f2', since: 2_000 };
+      for (const hold of [HOLD, paused, other, others]) await store.hold(hold, EVERY_MS);
+      const left = [paused, other, others].map((hold) => ({ ...hold, probeInMs: EVERY_MS }));
+      expect(await holds(store)).toHaveLength(4);
+      expect(await holds(store)).toEqual(expect.arrayContaining([{ ...HOLD, probeInMs: EVERY_MS }, ...left]));
+      await store.release(HOLD);
+      expect(await holds(store)).toHaveLength(3);
+      expect(await holds(store)).toEqual(expect.arrayContaining(left));
     });
 
     test('begin when they began, however often that is said', async () => {
-      const { store } = await open();
-      await store.hold(HOLD);
-      await store.hold({ ...HOLD, since: 2_000 });
-      expect(await store.holds()).toEqual([HOLD]);
-    });
-
-    test('begin anew with other credentials', async () => {
-      const { store } = await open();
-      await store.hold(HOLD);
-      const anew = { ...HOLD, fingerprint: 'f2', since: 2_000 };
-      await store.hold(anew);
-      expect(await store.holds()).toEqual([anew]);
+      const { store, clock } = await open();
+      await store.hold(HOLD, EVERY_MS);
+      clock.advance(10_000);
+      await store.hold({ ...HOLD, since: 2_000 }, EVERY_MS);
+      expect(await holds(store)).toEqual([{ ...HOLD, probeInMs: EVERY_MS - 10_000 }]);
     });
 
     test('that are not there can be released', async () => {
       const { store } = await open();
-      await store.release('main', 'operator');
-      expect(await store.holds()).toEqual([]);
+      await store.release({ account: 'main', cause: 'operator', fingerprint: '' });
+      expect(await holds(store)).toEqual([]);
     });
 
     test('outlive the process', async () => {
       const { store, reopen } = await open();
-      await store.hold(HOLD);
-      expect(await (await reopen()).store.holds()).toEqual([HOLD]);
+      await store.hold(HOLD, EVERY_MS);
+      expect(await holds((await reopen()).store)).toMatchObject([HOLD]);
+    });
+
+    test('of refused credentials let one conversation through when they are to be probed, and then nobody for a while', async () => {
+      const { store, clock } = await open();
+      await store.accept([entry('m1', 'a'), entry('m2', 'b')]);
+      await store.hold(HOLD, EVERY_MS);
+      expect(await ask(store)).toEqual([]);
+      clock.advance(EVERY_MS);
+      expect(await ask(store)).toHaveLength(1);
+      expect(await ask(store)).toEqual([]);
+      expect(await holds(store)).toMatchObject([{ probeInMs: EVERY_MS }]);
+      clock.advance(EVERY_MS);
+      expect(await ask(store)).toHaveLength(1);
+    });
+
+    test('stay to be probed while there is nothing to probe them with', async () => {
+      const { store, clock } = await open();
+      await store.hold(HOLD, EVERY_MS);
+      clock.advance(EVERY_MS);
+      expect(await ask(store)).toEqual([]);
+      await store.accept([entry('m1', 'a')]);
+      expect(await ask(store)).toEqual(['m1']);
+    });
+
+    test('of other credentials, or that have ended, are not probed', async () => {
+      const { store } = await open();
+      await store.accept([entry('m1', 'a')]);
+      expect(await ask(store)).toEqual([]);
+      await store.hold({ ...HOLD, fingerprint: 'f2' }, 0);
+      expect(await ask(store)).toEqual([]);
+      await store.hold(HOLD, 0);
+      await store.release(HOLD);
+      expect(await ask(store)).toEqual([]);
+    });
+  });
+
+  describe(`${name}: a look`, () => {
+    test('shows how long until the next conversation of each account is due', async () => {
+      const { store, clock } = await open();
+      await store.accept([entry('m1', 'a'), entry('m2', 'b', { account: 'other' })]);
+      const due = async () => [...(await store.look(['main', 'other', 'idle'])).due].sort();
+      expect(await due()).toEqual([
+        ['main', 0],
+        ['other', 0],
+      ]);
+      await store.settle(await one(store), AGAIN, undefined);
+      clock.advance(400);
+      expect(await due()).toEqual([
+        ['main', 600],
+        ['other', 0],
+      ]);
+      await store.settle(await one(store, 'other'), UNKNOWN, undefined);
+      expect(await due()).toEqual([['main', 600]]);
+    });
+
+    test('shows that one process delivers alone', async () => {
+      const { store } = await open();
+      expect((await store.look([])).share).toEqual({ rank: 0, of: 1 });
     });
   });
 
@@ -381,8 +439,8 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
       if (!first || !second) throw new Error('no claims');
       await store.settle(first, UNKNOWN, undefined);
       await store.settle(second, UNKNOWN, undefined);
-      let after: number | undefined = 0;
-      for (let part = 0; part < 10 && after !== undefined; part += 1) {
+      let after: ConversationRef | undefined;
+      for (let part = 0; part === 0 || (part < 10 && after !== undefined); part += 1) {
         const { next, mended }: Awaited<ReturnType<Store['recount']>> = await store.recount(after, 2);
         expect(mended).toEqual([]);
         after = next;

@@ -107,10 +107,10 @@ describe('what a person decides', () => {
   });
 
   test('to discard is refused for what is in flight, though its lease should be over while the bridge stops', async () => {
-    const { clock, store, id, answer, settle, dispatcher } = await inFlight();
+    const { store, id, answer, settle, pass, dispatcher } = await inFlight();
     const stopped = dispatcher.stop(60_000);
     await settle();
-    clock.advance(20_000);
+    await pass(20_000, 1_000);
     expect(await store.records.decide(id, DISCARD)).toBe('leased');
     answer(DELIVERED);
     await stopped;

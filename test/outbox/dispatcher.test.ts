@@ -385,14 +385,14 @@ describe('an account whose credentials are refused', () => {
   });
 
   test('by an attempt that began before they were last accepted is not put on hold again', async () => {
-    const { clock, farEnd, dispatcher, send, attempts, settle, lines } = await startOutbox();
+    const { farEnd, dispatcher, send, attempts, settle, pass, lines } = await startOutbox();
     farEnd.automatic = undefined;
     dispatcher.start();
     await send('slow', 's');
     await send('a', 'a1');
     farEnd.calls[1]?.answer(HOLD);
     await settle();
-    clock.advance(30_000);
+    await pass(30_000, 1_000);
     await attempts(3);
     farEnd.calls[2]?.answer(DELIVERED);
     await until('it is released', () => lines.some(({ message }) => /account released/.test(message)));
@@ -610,7 +610,8 @@ describe('store trouble', () => {
   test('does not make the dispatcher spin', async () => {
     let claims = 0;
     const { log, lines } = memoryLog();
-    const { lanes, clock } = await startOutbox();
+    const { lanes, clock, send } = await startOutbox();
+    await send('a', 'a1');
     const dispatcher = new Dispatcher({
       store: {
         claim: async () => {
@@ -618,7 +619,7 @@ describe('store trouble', () => {
           throw new Error('I/O error');
         },
         settle: () => Promise.reject(new Error('not called')),
-        renew: async () => undefined,
+        renew: async () => [],
       },
       deliver: async () => DELIVERED,
       observe: () => {},

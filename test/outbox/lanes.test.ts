@@ -120,7 +120,7 @@ describe('refused credentials', () => {
     await before.pass(PROBE_MS);
     const { lanes, store } = await restart(before);
     expect(lanes.holdOf('main')).toBeUndefined();
-    expect(await store.holds()).toEqual([]);
+    expect((await store.look([])).holds).toEqual([]);
   });
 
   test('that a restart has changed are not held', async () => {
@@ -141,7 +141,7 @@ describe('refused credentials', () => {
     await pass(1_000);
     expect(byConversation(outbox)).toEqual(IN_ORDER);
     expect(lanes.holdOf('main')).toBeUndefined();
-    expect(await store.holds()).toEqual([]);
+    expect((await store.look([])).holds).toEqual([]);
   });
 
   test('that change while they are refused make that a retry', async () => {
@@ -287,10 +287,10 @@ describe('an account that an operator has paused', () => {
     clock.advance(1_000);
     await lanes.pause('main');
     expect(lanes.holdOf('main')).toMatchObject({ since });
-    expect(await store.holds()).toMatchObject([{ account: 'main', cause: 'operator', since }]);
+    expect((await store.look([])).holds).toMatchObject([{ account: 'main', cause: 'operator', since }]);
     await lanes.resume('main');
     await lanes.resume('main');
-    expect(await store.holds()).toEqual([]);
+    expect((await store.look([])).holds).toEqual([]);
   });
 
   test('is not told so while that is not stored: asked again, it is stored', async () => {
@@ -300,7 +300,7 @@ describe('an account that an operator has paused', () => {
     await expect(lanes.pause('main')).rejects.toThrow('disk full');
     store.hold = hold;
     await lanes.pause('main');
-    expect(await store.holds()).toMatchObject([{ account: 'main', cause: 'operator' }]);
+    expect((await store.look([])).holds).toMatchObject([{ account: 'main', cause: 'operator' }]);
   });
 
   test('stays so where its resumption cannot be stored', async () => {

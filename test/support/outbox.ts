@@ -19,6 +19,8 @@ export class FarEnd {
     readonly account: string;
     /** By the clock that only goes forward. */
     readonly at: number;
+    /** It was answered, or broken off. */
+    isOver: boolean;
     answer(outcome: Outcome): void;
   }[] = [];
   automatic: ((delivery: Delivery) => Outcome) | undefined = () => DELIVERED;
@@ -31,10 +33,17 @@ export class FarEnd {
   deliver = (delivery: Delivery, signal: AbortSignal): Promise<Outcome> =>
     new Promise((resolve) => {
       if (signal.aborted) return resolve({ kind: 'retry', detail: 'not called any more' });
-      signal.addEventListener('abort', () => resolve({ kind: 'unknown', detail: 'aborted' }));
       const { text, authId, account } = delivery;
-      this.calls.push({ text, authId, account, at: this.#clock.elapsed(), answer: resolve });
-      if (this.automatic) resolve(this.automatic(delivery));
+      const call = {
+        ...{ text, authId, account, at: this.#clock.elapsed(), isOver: false },
+        answer: (outcome: Outcome) => {
+          call.isOver = true;
+          resolve(outcome);
+        },
+      };
+      signal.addEventListener('abort', () => call.answer({ kind: 'unknown', detail: 'aborted' }));
+      this.calls.push(call);
+      if (this.automatic) call.answer(this.automatic(delivery));
     });
 
   get texts(): string[] {
@@ -65,7 +74,7 @@ export async function startOutbox({ accounts = accountsOf({ main: {} }), concurr
   onTestEnd(() => store.close().catch(() => undefined));
   const farEnd = new FarEnd(clock);
   const lanes = new Lanes({ store, accounts, concurrency, clock, log });
-  await lanes.load();
+  await lanes.look();
   const settled: Settlement[] = [];
   const dispatcher = new Dispatcher({
     store,

@@ -2,9 +2,10 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Clock } from '../../clock.ts';
 import { conversationOf, type UnroutedReason } from '../../message.ts';
 import type { Decision, DecisionResult, MessageFilter, MessageState, Redriven, Routing } from '../records.ts';
+import { type Row, textOf } from '../rows.ts';
 import type { Tally } from '../tally.ts';
 import type { GroupCommit } from './group-commit.ts';
-import { ASIDE, bound, deliveryIn, FITS, messageIn, type Row, textOf } from './rows.ts';
+import { ASIDE, bound, deliveryIn, FITS, messageIn } from './rows.ts';
 import type { Statements } from './statements.ts';
 import { noteDoubt } from './upkeep.ts';
 

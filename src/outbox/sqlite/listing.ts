@@ -9,8 +9,9 @@ import type {
   Page,
   Walk,
 } from '../records.ts';
+import { toRecord } from '../rows.ts';
 import type { Tally } from '../tally.ts';
-import { ASIDE, bound, FITS, SUMMARY, toDetails, toRecord } from './rows.ts';
+import { ASIDE, bound, FITS, SUMMARY, toDetails } from './rows.ts';
 
 /** Rows looked at in one go: some milliseconds, then others have their turn. */
 const SLICE = 2_000;

@@ -1,11 +1,10 @@
 import type { SQLInputValue } from 'node:sqlite';
 import type { Delivery, Message } from '../../message.ts';
-import type { MessageDetails, MessageFilter, MessageRecord, MessageState } from '../records.ts';
+import type { MessageDetails, MessageFilter } from '../records.ts';
+import { type Row, textOf, toRecord } from '../rows.ts';
 import type { Attempt } from '../store.ts';
 
 /** How rows of messages are chosen and read, for what operators look at and decide. */
-
-export type Row = Readonly<Record<string, unknown>>;
 
 export const ASIDE = "state in ('dead', 'unknown')";
 /** What a filter asks for, bound by `bound`. */
@@ -34,27 +33,6 @@ export function deliveryIn(row: Row): Delivery {
   return JSON.parse(String(row.delivery));
 }
 
-export function toRecord(row: Row): MessageRecord {
-  return {
-    id: String(row.id),
-    state: row.state as MessageState,
-    reason: textOf(row.reason),
-    channel: String(row.channel),
-    account: textOf(row.account),
-    businessId: row.business_id === null ? null : Number(row.business_id),
-    authId: textOf(row.auth_id),
-    sender: String(row.sender),
-    providerId: textOf(row.provider_id),
-    acceptedAt: Number(row.accepted_at),
-    settledAt: row.settled_at === null ? null : Number(row.settled_at),
-    attempts: Number(row.attempts),
-    messageId: textOf(row.message_id),
-    createdAt: textOf(row.created_at),
-    route: textOf(row.route),
-    tableVersion: String(row.table_version),
-  };
-}
-
 export function toDetails(row: Row): MessageDetails {
   return {
     ...toRecord(row),
@@ -65,8 +43,4 @@ export function toDetails(row: Row): MessageDetails {
     fields: messageIn(row).fields,
     attemptLog: JSON.parse(String(row.attempt_log)) as readonly Attempt[],
   };
-}
-
-export function textOf(value: unknown): string | null {
-  return value === null ? null : String(value);
 }

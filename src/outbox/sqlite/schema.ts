@@ -93,6 +93,20 @@ const MIGRATIONS: readonly string[] = [
     primary key (account, cause)
   ) strict;
   `,
+  `
+  -- One of each credentials that were refused, with the time from which they may be tried again.
+  alter table holds rename to holds_before;
+  create table holds (
+    account text not null,
+    cause text not null,
+    fingerprint text not null,
+    since integer not null,
+    probe_at integer not null,
+    primary key (account, cause, fingerprint)
+  ) strict;
+  insert into holds select account, cause, fingerprint, since, 0 from holds_before;
+  drop table holds_before;
+  `,
 ];
 
 /**

@@ -41,7 +41,7 @@ export function prepareStatements(database: DatabaseSync) {
     renew: sql('update conversations set ready_at = ? where id = ? and lease = ?'),
     hasLease: sql('select 1 from conversations where id = ? and lease = ?'),
     count: sql('update conversations set pending = pending - ? where id = ? returning pending'),
-    release: sql('update conversations set ready_at = ?, lease = null, in_flight = null where id = ?'),
+    giveBack: sql('update conversations set ready_at = ?, lease = null, in_flight = null where id = ?'),
     stop: sql(`
       update conversations set lease = null, in_flight = null,
         stopped_by = (select seq from messages where id = ?) where id = ?`),
@@ -76,12 +76,15 @@ export function prepareStatements(database: DatabaseSync) {
         (select count(*) from messages where conversation = conversations.id and state = 'waiting') as waiting
       from conversations where id > ? order by id limit ?`),
     recount: sql('update conversations set pending = ? where id = ?'),
-    hold: sql(`
-      insert into holds (account, cause, fingerprint, since) values (?, ?, ?, ?)
-      on conflict do update set fingerprint = excluded.fingerprint, since = excluded.since
-        where fingerprint <> excluded.fingerprint`),
-    unhold: sql('delete from holds where account = ? and cause = ?'),
-    listHolds: sql('select account, cause, fingerprint, since from holds'),
+    hold: sql(
+      'insert into holds (account, cause, fingerprint, since, probe_at) values (?, ?, ?, ?, ?) on conflict do nothing',
+    ),
+    release: sql('delete from holds where account = ? and cause = ? and fingerprint = ?'),
+    listHolds: sql('select account, cause, fingerprint, since, probe_at from holds'),
+    dueProbe: sql(`
+      select 1 from holds where account = ? and cause = 'unauthorized' and fingerprint = ? and probe_at <= ?`),
+    probed: sql(`
+      update holds set probe_at = ? where account = ? and cause = 'unauthorized' and fingerprint = ?`),
     probe: sql('insert or replace into probe (id, content) values (1, zeroblob(?))'),
     endProbe: sql('delete from probe'),
   };

@@ -9,11 +9,13 @@ import {
   type Claim,
   type ClaimRequest,
   type ClaimResult,
+  type ConversationRef,
   type Entry,
   type Hold,
   type HoldCause,
   type Settlement,
   type SettleResult,
+  type Sight,
   type Store,
 } from '../store.ts';
 import { Tally } from '../tally.ts';
@@ -96,11 +98,13 @@ export class SqliteStore implements Store {
     return acceptances;
   }
 
-  async claim({ account, limit, leaseMs, busy }: ClaimRequest): Promise<ClaimResult> {
+  async claim({ account, limit, leaseMs, busy, probe }: ClaimRequest): Promise<ClaimResult> {
     const { result, mended } = await this.#commits.run(() => {
       const mended: Miscount[] = [];
       const now = this.#steadyNow();
       const isFree = ({ id }: Row) => !busy.has(Number(id));
+      const mayProbe = probe && this.#sql.dueProbe.get(account, probe.fingerprint, now) !== undefined;
+      if (probe && !mayProbe) return { result: { claims: [], nextDueMs: undefined }, mended };
       const due = take(limit, this.#sql.due.iterate(account, now), isFree);
       const claims = due.flatMap(({ id, in_flight, given_at }) => {
         // Its lease ended without a settle. Something may have been put in front of it since.
@@ -109,6 +113,7 @@ export class SqliteStore implements Store {
         if (claim === undefined) mended.push(this.#mend(Number(id), account));
         return claim ?? [];
       });
+      if (probe && claims.length > 0) this.#sql.probed.run(now + probe.everyMs, account, probe.fingerprint);
       if (due.length === limit) return { result: { claims, nextDueMs: 0 }, mended };
       const next = take(1, this.#sql.nextDue.iterate(account), isFree)[0]?.ready_at;
       return {
@@ -130,38 +135,52 @@ export class SqliteStore implements Store {
     return result;
   }
 
-  renew(claims: readonly Claim[], leaseMs: number): Promise<void> {
+  renew(claims: readonly Claim[], leaseMs: number): Promise<readonly Claim[]> {
     return this.#commits.run(() => {
       const until = this.#steadyNow() + leaseMs;
-      for (const { conversation, lease } of claims) this.#sql.renew.run(until, conversation, lease);
+      return claims.filter(({ conversation, lease }) => this.#sql.renew.run(until, conversation, lease).changes === 0);
     });
   }
+
+  async look(accounts: readonly string[]): Promise<Sight> {
+    const now = this.#steadyNow();
+    const due = accounts.flatMap((account) => {
+      const readyAt = this.#sql.nextDue.get(account)?.ready_at;
+      return readyAt === undefined ? [] : [[account, Math.max(0, Number(readyAt) - now)] as const];
+    });
+    const holds = this.#sql.listHolds.all().map(({ account, cause, fingerprint, since, probe_at }) => ({
+      account: String(account),
+      cause: cause as HoldCause,
+      fingerprint: String(fingerprint),
+      since: Number(since),
+      probeInMs: Math.max(0, Number(probe_at) - now),
+    }));
+    return { due: new Map(due), holds, share: { rank: 0, of: 1 } };
+  }
+
+  /** There are no others: the file is this process's alone. */
+  announce(): void {}
+
+  listen(): void {}
 
   prune(age: { contentMs: number; rowsMs: number; limit: number }): Promise<boolean> {
     return this.#commits.run(() => prune(this.#database, this.#sql, this.#options.clock.now(), age));
   }
 
-  async recount(after: number, limit: number): Promise<{ next: number | undefined; mended: readonly number[] }> {
-    const { next, wrong } = await this.#commits.run(() => recount(this.#sql, after, limit));
+  async recount(after: ConversationRef | undefined, limit: number) {
+    const { next, wrong } = await this.#commits.run(() => recount(this.#sql, Number(after ?? 0), limit));
     this.#tellMended(wrong);
     return { next, mended: wrong.map(({ conversation }) => conversation) };
   }
 
-  async holds(): Promise<readonly Hold[]> {
-    return this.#sql.listHolds.all().map(({ account, cause, fingerprint, since }) => ({
-      account: String(account),
-      cause: cause as HoldCause,
-      fingerprint: String(fingerprint),
-      since: Number(since),
-    }));
+  hold({ account, cause, fingerprint, since }: Hold, probeInMs: number): Promise<void> {
+    return this.#commits.run(
+      () => void this.#sql.hold.run(account, cause, fingerprint, since, this.#steadyNow() + probeInMs),
+    );
   }
 
-  hold({ account, cause, fingerprint, since }: Hold): Promise<void> {
-    return this.#commits.run(() => void this.#sql.hold.run(account, cause, fingerprint, since));
-  }
-
-  release(account: string, cause: HoldCause): Promise<void> {
-    return this.#commits.run(() => void this.#sql.unhold.run(account, cause));
+  release({ account, cause, fingerprint }: Omit<Hold, 'since'>): Promise<void> {
+    return this.#commits.run(() => void this.#sql.release.run(account, cause, fingerprint));
   }
 
   isWritable(): Promise<boolean> {
@@ -201,6 +220,8 @@ export class SqliteStore implements Store {
     this.#database
       .prepare('update conversations set ready_at = ?, lease = null where ready_at > ? or lease is not null')
       .run(now, now);
+    // A restart mostly is what mends credentials.
+    this.#database.exec('update holds set probe_at = 0');
   }
 
   #countWaiting(): void {
@@ -273,7 +294,8 @@ export class SqliteStore implements Store {
   }
 
   #settleOne(claim: Claim, settlement: Settlement, keepLease: { leaseMs: number } | undefined) {
-    const { conversation, account, lease } = claim;
+    const { account, lease } = claim;
+    const conversation = Number(claim.conversation);
     if (this.#sql.hasLease.get(conversation, lease) === undefined) return { result: 'stale' as const, changed: 0 };
     const now = this.#steadyNow();
     const changed = this.#settleMessage(claim.message, settlement);
@@ -288,7 +310,7 @@ export class SqliteStore implements Store {
         : undefined;
     if (pending === 0) this.#sql.forget.run({ id: conversation });
     else if (!next)
-      this.#sql.release.run(settlement.state === 'waiting' ? now + settlement.dueInMs : now, conversation);
+      this.#sql.giveBack.run(settlement.state === 'waiting' ? now + settlement.dueInMs : now, conversation);
     return { result: { next, hasMore: pending > 0 && next === undefined }, changed };
   }
 
