@@ -13,12 +13,14 @@ import { Metrics } from './metrics.ts';
 import { acceptWith } from './outbox/accept.ts';
 import { Dispatcher } from './outbox/dispatcher.ts';
 import { Lanes } from './outbox/lanes.ts';
+import { openStore } from './outbox/open.ts';
+import type { Records } from './outbox/records.ts';
 import { keepCounted } from './outbox/recount.ts';
 import { retain } from './outbox/retention.ts';
 import type { openFile } from './outbox/sqlite/file.ts';
-import { SqliteStore } from './outbox/sqlite/store.ts';
 import { Waiters } from './outbox/wait.ts';
 import { loadRouting } from './routing/load.ts';
+import type { RoutingTable } from './routing/table.ts';
 import type { Settings } from './settings.ts';
 
 /** What a bridge takes from the world outside of its settings. */
@@ -44,19 +46,20 @@ const REQUEST_TIMEOUT_MS = 30_000;
 /** Longer than the idle time of the load balancers in front (mostly 60 s), so that it is they who close. */
 const KEEP_ALIVE_MS = 75_000;
 const CLOSE_IDLE_MS = 20;
+/** How often it is seen whether another process has delivered what somebody waits for. */
+const OTHERS_MS = 250;
 
 /**
  * Builds everything, wires it here, and starts it in the order in which it is needed.
  *
- * @throws {RoutingRefused | FileInUse | StoreRefused | PortInUse | ListenRefused} when it cannot start; nothing is left open then
+ * @throws {RoutingRefused | FileInUse | StoreUnavailable | StoreRefused | PortInUse | ListenRefused} when it cannot start; nothing is left open then
  */
 export async function startBridge(settings: Settings, overrides: Partial<Overrides> = {}): Promise<Bridge> {
   const { clock = systemClock, random = Math.random, log = createLog(settings) } = overrides;
 
   const table = await loadRouting(settings.routingFile, settings.env);
   const metrics = new Metrics();
-  const store = new SqliteStore({
-    file: settings.databaseFile,
+  const { store, records, turns, facts } = await openStore(settings.database, {
     openFile: overrides.openFile,
     maxBacklog: settings.maxBacklog,
     eraseAtOnce: settings.retainContentMs === 0,
@@ -65,12 +68,6 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     log,
     onMended: () => metrics.mended(),
   });
-  for (const account of store.waiting.accounts) {
-    const waiting = store.waiting.of(account);
-    if (!table.accounts.has(account))
-      log.warn('messages wait for an account that the routing file does not have', { account, waiting });
-  }
-  const commitMs = store.measureCommit(() => performance.now());
 
   const stopping = new AbortController();
   const waiters = new Waiters();
@@ -85,7 +82,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   const dispatcher = new Dispatcher({
     store,
     lanes,
-    deliver: createDeliver({ post: client.post, account: (name) => table.accounts.get(name), clock }),
+    deliver: createDeliver({ post: client.post, account: (name) => table.accounts.get(name), clock, turns }),
     observe: ({ account, message: { id, acceptedAt } }, { state, attempt }) => {
       const { outcome = 'unknown', duration = null } = attempt ?? {};
       metrics.attempted({ account, outcome, state, duration, age: clock.now() - acceptedAt });
@@ -98,13 +95,12 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     log,
   });
 
-  const { records } = store;
   const common = { clock, log, metrics, newRequestId: randomUUID, stopping: stopping.signal };
   const app = createApp({
     ...common,
     table: () => table,
     accept: acceptWith(store, dispatcher),
-    wait: waiters.waitWith(records, clock),
+    wait: waiters.waitWith(records, clock, turns === undefined ? undefined : OTHERS_MS),
     isReady: async () => !stopping.signal.aborted && (await store.isWritable()),
     bodyLimitBytes: settings.bodyLimitBytes,
     trustProxy: settings.trustProxy,
@@ -131,6 +127,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   const urls: string[] = [];
   try {
     await lanes.look();
+    await tellOfMissing(records, table, log);
     for (const { server, ...place } of listeners) urls.push(await listen(server, place));
   } catch (error) {
     for (const { server } of listeners) server.close();
@@ -142,6 +139,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     server.on('error', (error) => log.error('a connection could not be taken', { error }));
   }
   dispatcher.start();
+  store.listen((account) => dispatcher.wake(account));
   const ending = new AbortController();
   const { retainContentMs: contentMs, retainMs: rowsMs } = settings;
   const upkeep = [
@@ -153,8 +151,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     admin: adminUrl,
     routing: settings.routingFile,
     version: table.version,
-    database: settings.databaseFile,
-    commit_ms: commitMs,
+    ...facts,
   });
 
   const stop = async () => {
@@ -179,6 +176,13 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
       return stopped;
     },
   };
+}
+
+async function tellOfMissing(records: Records, { accounts }: RoutingTable, log: Log): Promise<void> {
+  for (const { account, waiting } of await records.survey()) {
+    if (waiting === 0 || accounts.has(account)) continue;
+    log.warn('messages wait for an account that the routing file does not have', { account, waiting });
+  }
 }
 
 function serverOf(app: RequestListener, stopping: AbortSignal): Server {

@@ -80,11 +80,15 @@ const schema = z
     DATABASE_URL: z
       .string()
       // SQLite's own names for databases in memory would acknowledge what is nowhere.
-      .regex(
-        /^sqlite:(?!:|file:)\S(.*\S)?$/,
-        'accepted is sqlite: with a relative or absolute path, such as sqlite:data/bridge.db',
-      )
-      .transform((url) => url.slice('sqlite:'.length)),
+      .refine((url) => /^sqlite:(?!:|file:)\S(.*\S)?$/.test(url) || isPostgres(url), {
+        error:
+          'accepted are sqlite: with a relative or absolute path, such as sqlite:data/bridge.db, ' +
+          'and postgres://user:password@host:port/database (a password in percent-encoding)',
+      })
+      .transform(
+        (url): DatabaseAddress =>
+          isPostgres(url) ? { kind: 'postgres', url } : { kind: 'sqlite', file: url.slice('sqlite:'.length) },
+      ),
     TRUST_PROXY: z
       .string()
       .refine(
@@ -120,6 +124,13 @@ export function isLoopback(host: string): boolean {
   return /^(localhost|127(\.\d{1,3}){3}|::1)$/i.test(host);
 }
 
+/** A host, or `?host=` for a socket, and the name of the database; the rest has defaults. */
+function isPostgres(url: string): boolean {
+  if (!/^postgres(ql)?:\/\/\S+$/.test(url) || !URL.canParse(url)) return false;
+  const { host, pathname, searchParams } = new URL(url);
+  return pathname.length > 1 && (host !== '' || searchParams.has('host'));
+}
+
 /** One or more proxies in front; `0` and `true` would be a client's word for its own address. */
 function isHops(value: string): boolean {
   return /^[1-9]\d{0,2}$/.test(value);
@@ -132,6 +143,11 @@ function isAddress(value: string): boolean {
   if (version === 0 || rest.length > 0) return false;
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
 }
+
+/** Where the outbox is. */
+export type DatabaseAddress =
+  | { readonly kind: 'sqlite'; readonly file: string }
+  | { readonly kind: 'postgres'; readonly url: string };
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -146,7 +162,7 @@ export interface Settings extends AdminSettings {
   readonly host: string;
   readonly port: number;
   readonly routingFile: string;
-  readonly databaseFile: string;
+  readonly database: DatabaseAddress;
   readonly trustProxy: string | number | false;
   readonly bodyLimitBytes: number;
   readonly deliveryConcurrency: number;
@@ -205,7 +221,7 @@ export function readSettings(env: Environment): Settings {
     port: values.PORT,
     ...toAdminSettings(values),
     routingFile: values.ROUTING_FILE,
-    databaseFile: values.DATABASE_URL,
+    database: values.DATABASE_URL,
     trustProxy: values.TRUST_PROXY,
     bodyLimitBytes: values.BODY_LIMIT_BYTES,
     deliveryConcurrency: values.DELIVERY_CONCURRENCY,

@@ -20,7 +20,7 @@ test('without any environment every setting has its default', () => {
     adminPort: 9090,
     adminToken: undefined,
     routingFile: 'routing.yaml',
-    databaseFile: 'data/bridge.db',
+    database: { kind: 'sqlite', file: 'data/bridge.db' },
     trustProxy: 'loopback',
     bodyLimitBytes: 262_144,
     deliveryConcurrency: 64,
@@ -41,6 +41,8 @@ test('the rest of the environment is left alone, and is where the routing file l
   expect(readSettings(env).env).toBe(env);
 });
 
+const POSTGRES = 'postgres://me:p%40ss@db.example.com:6432/bridge?sslmode=verify-full';
+
 test.each<[name: string, value: string, setting: keyof Settings, read: unknown]>([
   ['HOST', '::1', 'host', '::1'],
   ['HOST', 'localhost', 'host', 'localhost'],
@@ -52,8 +54,11 @@ test.each<[name: string, value: string, setting: keyof Settings, read: unknown]>
   ['ADMIN_TOKEN', '16-characters-ok', 'adminToken', '16-characters-ok'],
   ['ADMIN_TOKEN', '!"#$%&\'()*+,-./:;<=>?@[]^_`{|}~', 'adminToken', '!"#$%&\'()*+,-./:;<=>?@[]^_`{|}~'],
   ['ROUTING_FILE', '/etc/bridge/my routing.yaml', 'routingFile', '/etc/bridge/my routing.yaml'],
-  ['DATABASE_URL', 'sqlite:bridge.db', 'databaseFile', 'bridge.db'],
-  ['DATABASE_URL', 'sqlite:/var/lib/bridge.db', 'databaseFile', '/var/lib/bridge.db'],
+  ['DATABASE_URL', 'sqlite:bridge.db', 'database', { kind: 'sqlite', file: 'bridge.db' }],
+  ['DATABASE_URL', 'sqlite:/var/lib/bridge.db', 'database', { kind: 'sqlite', file: '/var/lib/bridge.db' }],
+  ['DATABASE_URL', POSTGRES, 'database', { kind: 'postgres', url: POSTGRES }],
+  ['DATABASE_URL', 'postgresql://db/x', 'database', { kind: 'postgres', url: 'postgresql://db/x' }],
+  ['DATABASE_URL', 'postgres:///x?host=/run/pg', 'database', { kind: 'postgres', url: 'postgres:///x?host=/run/pg' }],
   ['TRUST_PROXY', 'none', 'trustProxy', false],
   ['TRUST_PROXY', '1', 'trustProxy', 1],
   ['TRUST_PROXY', '999', 'trustProxy', 999],
@@ -172,16 +177,23 @@ test.each([...Object.keys(DEFAULTS), 'ADMIN_TOKEN'])(
   },
 );
 
-test.each(['bridge.db', 'sqlite:', 'SQLITE:bridge.db', ' sqlite:bridge.db', 'mysql://me:hunter2secret@db/bridge'])(
-  'DATABASE_URL may not be "%s", and its value is not repeated',
-  (value) => {
-    const faults = faultsOf({ DATABASE_URL: value });
-    expect(faults).toEqual([
-      expect.stringMatching(/^DATABASE_URL: its value is not understood; accepted (is|are) sqlite:/),
-    ]);
-    expect(faults.join()).not.toContain('hunter2');
-  },
-);
+test.each([
+  'bridge.db',
+  'sqlite:',
+  'SQLITE:bridge.db',
+  ' sqlite:bridge.db',
+  'mysql://me:hunter2secret@db/bridge',
+  'postgres://me:hunter2@db',
+  'postgres://me:hunter2@db/',
+  'postgres://me:hunter2@:port/bridge',
+  'postgres://me:hunter2@db/bridge and more',
+])('DATABASE_URL may not be "%s", and its value is not repeated', (value) => {
+  const faults = faultsOf({ DATABASE_URL: value });
+  expect(faults).toEqual([
+    expect.stringMatching(/^DATABASE_URL: its value is not understood; accepted (is|are) sqlite:/),
+  ]);
+  expect(faults.join()).not.toContain('hunter2');
+});
 
 test('every problem is told at once, one a line, with name, fault and what is accepted', () => {
   const env = {
@@ -214,7 +226,7 @@ test.each(['sqlite::memory:', 'sqlite:file:x?mode=memory', 'sqlite:', 'sqlite: '
   'the database %s is refused: it would keep nothing, or is not a path',
   (value) => {
     expect(() => readSettings({ DATABASE_URL: value })).toThrow(
-      /^DATABASE_URL: .*accepted is sqlite: with a relative or absolute path/,
+      /^DATABASE_URL: .*accepted are sqlite: with a relative or absolute path/,
     );
   },
 );

@@ -15,6 +15,8 @@ const CODES: Readonly<Record<string, number>> = {
   PortInUse: EXIT_LATER,
   FileInUse: EXIT_LATER,
   StoreUnavailable: EXIT_LATER,
+  CommitUnknown: EXIT_LATER,
+  Contended: EXIT_LATER,
   ListenRefused: EXIT_CONFIG,
   SettingsRefused: EXIT_CONFIG,
   RoutingRefused: EXIT_CONFIG,

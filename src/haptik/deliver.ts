@@ -7,23 +7,56 @@ import type { Answer, Post } from './client.ts';
 export interface DeliverOptions {
   readonly post: Post;
   readonly account: (name: string) => HaptikAccount | undefined;
-  readonly clock: Pick<Clock, 'now' | 'elapsed'>;
+  readonly clock: Pick<Clock, 'now' | 'elapsed' | 'sleep'>;
+  /** By which processes take turns to register a user, where there are several. */
+  readonly turns?: Turns | undefined;
 }
+
+interface Turns {
+  /** `done`: others have done it since then · `mine`: nobody else is at it until it is finished · `busy`: others are */
+  begin(key: string, sinceMs: number): Promise<'done' | 'mine' | 'busy'>;
+  finish(key: string, isDone: boolean): Promise<void>;
+}
+
+/** How often it is seen whether others have registered a user. */
+const BUSY_MS = 100;
 
 /** What is kept of a refusal, so that a person can see why. */
 const MAX_KEPT_ANSWER = 1_000;
 /** Some 100 bytes each. A user who is forgotten is at worst registered once more, and that is idempotent. */
 const MAX_REMEMBERED_USERS = 20_000;
 
+const REGISTERED = { kind: 'registered' } as const;
+const LATER = { kind: 'retry', detail: 'registering the user: it was not our turn' } as const;
+
 type Registration = { readonly kind: 'registered' } | Exclude<Outcome, { kind: 'delivered' }>;
 
 /** One try: logs the message; where Haptik does not know the user, registers them and logs it again at once. */
-export function createDeliver({ post, account, clock }: DeliverOptions) {
+export function createDeliver({ post, account, clock, turns }: DeliverOptions) {
   const users = new Users(MAX_REMEMBERED_USERS);
 
   const register = async (to: HaptikAccount, url: URL, delivery: Delivery, signal: AbortSignal) => {
     const answer = await post(to, url, userRequest(delivery.authId, delivery.user), signal);
     return judgeRegistration(answer, clock.now());
+  };
+
+  const inTurn = async (user: string, since: number, signal: AbortSignal, register: () => Promise<Registration>) => {
+    if (turns === undefined) return register();
+    const begin = () => turns.begin(user, clock.elapsed() - since);
+    try {
+      let turn = await begin();
+      for (; turn === 'busy'; turn = await begin()) {
+        await clock.sleep(BUSY_MS, signal);
+        if (signal.aborted) return LATER;
+      }
+      if (turn === 'done') return turn;
+    } catch {
+      return LATER;
+    }
+    const ended = await register();
+    // Should this fail, the turn is over before long anyway.
+    await turns.finish(user, ended.kind === 'registered').catch(() => undefined);
+    return ended;
   };
 
   return async (delivery: Delivery, signal: AbortSignal): Promise<Outcome> => {
@@ -38,9 +71,11 @@ export function createDeliver({ post, account, clock }: DeliverOptions) {
     const first = await log();
     if (first !== 'not_registered') return first;
     if (userUrl === undefined) return notRegistered('HTTP 403, and register_users is false');
-    const registration = await users.registered(JSON.stringify([to.name, delivery.authId]), startedAt, async () => {
-      const ended = await register(to, userUrl, delivery, signal);
-      return { ended, at: clock.elapsed() };
+    const user = JSON.stringify([to.name, delivery.authId]);
+    const registration = await users.registered(user, startedAt, async () => {
+      const ended = await inTurn(user, startedAt, signal, () => register(to, userUrl, delivery, signal));
+      // When others did it, it was after we had begun; when exactly is not known.
+      return ended === 'done' ? { ended: REGISTERED, at: startedAt } : { ended, at: clock.elapsed() };
     });
     if (registration.kind !== 'registered') return registration;
     const second = await log();

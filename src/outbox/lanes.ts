@@ -23,6 +23,9 @@ export interface LanesOptions {
   readonly log: Log;
 }
 
+/** Of an account that is not there. */
+const NOTHING = { maxConcurrency: 0, maxPerSecond: undefined };
+
 /** A hold as operators see it. Times are milliseconds since the epoch. */
 export interface HoldView {
   readonly cause: HoldCause;
@@ -36,7 +39,7 @@ export class Lanes {
   readonly #options: LanesOptions;
   readonly #lanes = new Map<string, Lane>();
   readonly #holds = new Map<string, Hold>();
-  #share: Share = { rank: 0, of: 1 };
+  #share: Share = { rank: 0, of: 1, isJoining: false };
   #changes: Promise<void> = Promise.resolve();
   /** When this process last said something of an account's credentials; infinitely late while it is being stored. */
   readonly #toldAt = new Map<string, number>();
@@ -113,12 +116,13 @@ export class Lanes {
   }
 
   limits(account: string): Limits {
-    const limits = this.#options.accounts().get(account);
-    const { maxConcurrency, maxPerSecond } = limits ?? { maxConcurrency: 0 };
+    const { maxConcurrency, maxPerSecond } = this.#options.accounts().get(account) ?? NOTHING;
+    const { of, isJoining } = this.#share;
+    const isLimited = maxConcurrency !== undefined || maxPerSecond !== undefined;
     const concurrency = maxConcurrency === undefined ? Infinity : part(maxConcurrency, this.#share);
     return {
-      concurrency: Math.min(concurrency, this.#options.concurrency),
-      perSecond: maxPerSecond && maxPerSecond / this.#share.of,
+      concurrency: isJoining && isLimited ? 0 : Math.min(concurrency, this.#options.concurrency),
+      perSecond: maxPerSecond && maxPerSecond / of,
     };
   }
 

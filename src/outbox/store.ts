@@ -86,6 +86,8 @@ export interface Sight {
 export interface Share {
   readonly rank: number;
   readonly of: number;
+  /** The others do not know of it yet: what is divided is still theirs. */
+  readonly isJoining: boolean;
 }
 
 export type HoldCause = 'unauthorized' | 'operator';

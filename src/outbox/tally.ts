@@ -10,6 +10,12 @@ export class Tally {
     return this.#counts.get(account) ?? 0;
   }
 
+  /** Counted anew. */
+  set(counts: ReadonlyMap<string, number>): void {
+    this.#counts.clear();
+    for (const [account, count] of counts) this.add(account, count);
+  }
+
   add(account: string, by: number): void {
     const count = this.of(account) + by;
     if (count === 0) this.#counts.delete(account);

@@ -13,8 +13,12 @@ export class Waiters {
     for (const resolve of this.#waiting.get(id) ?? []) resolve();
   }
 
-  /** Waits for a message that `records` knows. */
-  waitWith(records: Pick<Records, 'get'>, clock: Pick<Clock, 'sleep'>): Wait {
+  /**
+   * Waits for a message that `records` knows.
+   *
+   * @param othersMs how often to see whether other processes have settled it, where there may be others
+   */
+  waitWith(records: Pick<Records, 'get'>, clock: Pick<Clock, 'sleep' | 'elapsed'>, othersMs = Infinity): Wait {
     return async (id, ms, signal) => {
       const told = new AbortController();
       const ended = AbortSignal.any([signal, told.signal]);
@@ -22,10 +26,15 @@ export class Waiters {
       // Before the look, so that what is settled in between is not missed.
       this.#add(id, tell);
       try {
-        const found = await records.get(id);
-        if (found?.state !== 'waiting') return found;
-        await clock.sleep(ms, ended);
-        return await records.get(id);
+        const endsAt = clock.elapsed() + ms;
+        for (;;) {
+          // Whoever is told while he looks may have looked too early.
+          const isTold = ended.aborted;
+          const found = await records.get(id);
+          const left = endsAt - clock.elapsed();
+          if (found?.state !== 'waiting' || left <= 0 || isTold) return found;
+          await clock.sleep(Math.min(left, othersMs), ended);
+        }
       } finally {
         this.#remove(id, tell);
       }

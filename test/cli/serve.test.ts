@@ -231,7 +231,7 @@ describe('a start that cannot be', () => {
   test('on a database that it does not support yet says what is accepted', async () => {
     const program = runCli(['serve'], { cwd, env: { ...ENV, DATABASE_URL: 'mysql://root:hunter2@db/x' } });
     expect(await program.ended()).toBe(78);
-    expect(program.output()).toMatch(/^DATABASE_URL: its value is not understood; accepted is sqlite:/);
+    expect(program.output()).toMatch(/^DATABASE_URL: its value is not understood; accepted are sqlite:/);
     expect(program.output()).not.toContain('hunter2');
   });
 });

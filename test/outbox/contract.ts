@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { Records } from '../../src/outbox/records.ts';
 import type { Claim, ConversationRef, Hold, Store } from '../../src/outbox/store.ts';
 import type { ManualClock } from '../support/fixtures.ts';
-import { AGAIN, DEAD, DELIVERED, delivery, entry, UNKNOWN } from './samples.ts';
+import { AGAIN, ATTEMPT, DEAD, DELIVERED, delivery, entry, UNKNOWN } from './samples.ts';
 
 /** A store, and the operator's side of it. */
 export interface Sides {
@@ -231,7 +231,8 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
       expect(await store.settle(lost, DELIVERED, KEEP)).toBe('stale');
       expect(await claimAll(store)).toEqual([]);
       expect(await store.settle(holder, DELIVERED, KEEP)).toEqual({ next: undefined, hasMore: false });
-      expect(await store.settle(holder, DELIVERED, KEEP)).toBe('stale');
+      const another = { ...DELIVERED, attempt: { ...ATTEMPT, at: 1 } };
+      expect(await store.settle(holder, another, KEEP)).toBe('stale');
     });
 
     test('crossed with an accept loses neither', async () => {
@@ -242,7 +243,8 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
         store.accept([entry('m2', 'a')]),
         store.settle(claim, DELIVERED, undefined),
       ]);
-      expect(settled).toEqual({ next: undefined, hasMore: true });
+      // It may or may not have come to see the new message.
+      expect(settled).toMatchObject({ next: undefined });
       expect(ids(await claimAll(store))).toEqual(['m2']);
     });
   });
@@ -427,7 +429,7 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
 
     test('shows that one process delivers alone', async () => {
       const { store } = await open();
-      expect((await store.look([])).share).toEqual({ rank: 0, of: 1 });
+      expect((await store.look([])).share).toEqual({ rank: 0, of: 1, isJoining: false });
     });
   });
 

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { type Clock, steadyTime } from '../../clock.ts';
-import type { Log } from '../../log.ts';
 import { conversationOf, type Delivery } from '../../message.ts';
+import type { StoreOptions } from '../open.ts';
 import { type Records, strayGroup } from '../records.ts';
 import {
   type Acceptance,
@@ -15,6 +15,7 @@ import {
   type HoldCause,
   type Settlement,
   type SettleResult,
+  type Share,
   type Sight,
   type Store,
 } from '../store.ts';
@@ -26,22 +27,16 @@ import { sqliteRecords } from './records.ts';
 import { prepareStatements, type Statements } from './statements.ts';
 import { type Miscount, noteDoubt, prune, recount } from './upkeep.ts';
 
-interface Options {
+interface Options extends Omit<StoreOptions, 'clock' | 'onMended'>, Partial<Pick<StoreOptions, 'onMended'>> {
   readonly file: string;
-  readonly openFile?: typeof openFile | undefined;
   readonly clock: Pick<Clock, 'now' | 'elapsed'>;
-  readonly newToken: () => string;
-  readonly log: Log;
-  /** Waiting messages per account, above which no more are accepted. */
-  readonly maxBacklog: number;
-  /** The content of a delivered message is not kept at all. */
-  readonly eraseAtOnce: boolean;
-  /** Told of each conversation that was counted wrong, once it is mended: any at all is a fault of ours. */
-  readonly onMended?: (() => void) | undefined;
 }
 
 /** `node:sqlite` blocks the event loop for the fsync of each commit; above this the disk is too slow for that. */
 const SLOW_COMMIT_MS = 5;
+
+/** A file has one owner. */
+const ALONE: Share = { rank: 0, of: 1, isJoining: false };
 
 const PROBE_BYTES = 1_048_576;
 
@@ -155,7 +150,7 @@ export class SqliteStore implements Store {
       since: Number(since),
       probeInMs: Math.max(0, Number(probe_at) - now),
     }));
-    return { due: new Map(due), holds, share: { rank: 0, of: 1 } };
+    return { due: new Map(due), holds, share: ALONE };
   }
 
   /** There are no others: the file is this process's alone. */

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Attempt } from '../store.ts';
+import { unseenAttempt } from '../doubt.ts';
 import type { Statements } from './statements.ts';
 
 /** What keeps the file small and right, a little at a time; each within a commit. */
@@ -50,10 +50,7 @@ export function recount(sql: Statements, after: number, limit: number) {
   return { next: last === undefined ? undefined : Number(last), wrong };
 }
 
-const LEFT = 'the process ended during the attempt, and nobody saw how it went';
-
 /** The message was given out at that time, and what came of it is not known: the evidence stays with it. */
 export function noteDoubt(sql: Pick<Statements, 'doubt'>, seq: number, at: number): void {
-  const attempt: Attempt = { at, outcome: 'unknown', status: null, duration: null, detail: LEFT };
-  sql.doubt.run({ seq, attempt: JSON.stringify(attempt) });
+  sql.doubt.run({ seq, attempt: JSON.stringify(unseenAttempt(at)) });
 }

@@ -1,0 +1,263 @@
+import pg from 'pg';
+import type { Clock } from '../../clock.ts';
+import { messageOf, propertyOf } from '../../fault.ts';
+import type { Row } from '../rows.ts';
+import { StoreRefused, StoreUnavailable } from '../store.ts';
+
+type Scalar = string | number | boolean | null;
+export type Parameter = Scalar | readonly Scalar[];
+export interface Rows {
+  readonly rows: readonly Row[];
+  readonly rowCount: number;
+}
+/** One statement; several without parameters. */
+export type Query = (sql: string, parameters?: readonly Parameter[]) => Promise<Rows>;
+
+export interface DatabaseOptions {
+  /** `postgres://…`; `schema` names the schema of the tables, all else is as libpq has it. */
+  readonly url: string;
+  readonly clock: Pick<Clock, 'elapsed'>;
+  /** The time in milliseconds since the epoch, as SQL. */
+  readonly now?: (() => string) | undefined;
+}
+
+/** The database's own time, so that all replicas go by one clock: that of the transaction's start. */
+const DATABASE_NOW = '(extract(epoch from now()) * 1000)::bigint';
+
+/** In milliseconds. */
+export interface TransactionLimits {
+  /** From the first try until its commit is confirmed. */
+  readonly withinMs?: number;
+  /** For what others have locked; 0: as long as all of it may take. */
+  readonly lockMs?: number;
+}
+
+/** Somebody else holds what is to be changed, for longer than is waited for. */
+export class Contended extends StoreUnavailable {
+  override readonly name = 'Contended';
+}
+
+/** A commit was asked for, and whether it was made is not known. */
+export class CommitUnknown extends StoreUnavailable {
+  override readonly name = 'CommitUnknown';
+}
+
+const DEFAULT_SCHEMA = 'haptik_bridge';
+/**
+ * What is done gathers what arrives meanwhile, so few connections do: one that accepts, one that claims, one that settles,
+ * one that looks, and two for what operators ask.
+ */
+export const POOL_SIZE = 6;
+/** To be connected, or to be given a connection of ours. */
+const CONNECT_MS = 1_500;
+/** No transaction of ours does anything between its statements: who holds one open for longer is stopped, or cut off. */
+const IDLE_MS = 2_000;
+const TRANSACTION_MS = 5_000;
+const CONFLICT_TRIES = 5;
+const INT8 = 20;
+/** Each has a digit, which the names of the system's errors (EPIPE) lack. */
+const SQLSTATE = /^(?=.*\d)[0-9A-Z]{5}$/;
+
+/** https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const CONFLICTS = new Set(['40001', '40P01']);
+/** Connections, resources, operators' intervention, the system; read-only after a failover. */
+const TROUBLE = /^(08|53|57|58|25006)/;
+const LOCK_NOT_AVAILABLE = '55P03';
+/** The password, the role, the database, a privilege: waiting does not help. */
+const REFUSED = /^(28|3D|42501)/;
+
+/**
+ * The connections to one PostgreSQL. Nothing is kept in a session: what is set is set within a transaction, so that a
+ * pooler in between may give each transaction another connection.
+ */
+export class Database {
+  readonly #config: pg.PoolConfig;
+  readonly #clock: Pick<Clock, 'elapsed'>;
+  readonly #now: () => string;
+  #pool: pg.Pool;
+  readonly schemaName: string;
+  /** The same as it stands in statements. */
+  readonly schema: string;
+  /** For people; without the password. */
+  readonly place: string;
+
+  constructor({ url, clock, now = () => DATABASE_NOW }: DatabaseOptions) {
+    const parsed = new URL(url);
+    this.#clock = clock;
+    this.#now = now;
+    this.schemaName = parsed.searchParams.get('schema') ?? DEFAULT_SCHEMA;
+    this.schema = pg.escapeIdentifier(this.schemaName);
+    parsed.searchParams.delete('schema');
+    this.place = `${parsed.host || parsed.searchParams.get('host') || 'localhost'}${parsed.pathname}`;
+    this.#config = {
+      connectionString: parsed.href,
+      max: POOL_SIZE,
+      connectionTimeoutMillis: CONNECT_MS,
+      keepAlive: true,
+      fallback_application_name: 'haptik-bridge',
+      types: { getTypeParser: (oid, format) => (oid === INT8 ? Number : pg.types.getTypeParser(oid, format)) },
+    };
+    this.#pool = this.#open();
+  }
+
+  /** The time in milliseconds since the epoch, as it stands in statements. */
+  get now(): string {
+    return this.#now();
+  }
+
+  /** A connection of its own, outside of the pool. */
+  client(): pg.Client {
+    return new pg.Client(this.#config);
+  }
+
+  /**
+   * A statement by itself, that may be left running on the other side when it takes too long.
+   *
+   * @throws {StoreUnavailable}
+   */
+  query: Query = async (sql, parameters) => {
+    const deadline = this.#clock.elapsed() + TRANSACTION_MS;
+    return this.#within(deadline, (query) => query(sql, parameters));
+  };
+
+  /**
+   * Statements that take effect together, and durably, once it resolves. Run again where others were in the way (40001,
+   * 40P01), so `work` may only touch the database.
+   *
+   * @throws {CommitUnknown} when whether they took effect is not known; {StoreUnavailable} when they did not
+   */
+  async transaction<T>(work: (query: Query) => Promise<T>, limits: TransactionLimits = {}): Promise<T> {
+    const { withinMs = TRANSACTION_MS, lockMs = 0 } = limits;
+    const deadline = this.#clock.elapsed() + withinMs;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.#try(work, deadline, lockMs);
+      } catch (error) {
+        if (!CONFLICTS.has(codeOf(error)) || tries === CONFLICT_TRIES) throw error;
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.end();
+  }
+
+  #try<T>(work: (query: Query) => Promise<T>, deadline: number, lockMs: number): Promise<T> {
+    return this.#within(deadline, async (query, client) => {
+      const ms = Math.max(1, Math.ceil(deadline - this.#clock.elapsed()));
+      await query(
+        `begin; set local statement_timeout = ${ms}; set local idle_in_transaction_session_timeout = ${IDLE_MS};
+        set local lock_timeout = ${lockMs}; set local synchronous_commit = on`,
+      );
+      let result: T;
+      try {
+        result = await work(query);
+      } catch (error) {
+        await query('rollback').catch(() => undefined);
+        throw error;
+      }
+      await commit(query, client);
+      return result;
+    });
+  }
+
+  /** Lends a connection until the deadline; what is not done by then is cut off, and so not committed. */
+  async #within<T>(deadline: number, work: (query: Query, client: pg.PoolClient) => Promise<T>): Promise<T> {
+    const pool = this.#pool;
+    const client = await pool.connect().catch((cause) => {
+      throw refusalOf(cause, this.place);
+    });
+    let broken: Error | undefined;
+    const breakOff = (why: string) => {
+      broken ??= new StoreUnavailable(`${this.place} cannot be used right now (${why}).`);
+    };
+    const late = setTimeout(
+      () => {
+        breakOff('no answer in time');
+        void client.end();
+      },
+      Math.max(0, deadline - this.#clock.elapsed()),
+    );
+    const onError = (error: Error) => breakOff(error.message);
+    client.on('error', onError);
+    const query: Query = async (sql, parameters) => {
+      try {
+        const { rows, rowCount } = await client.query(sql, parameters?.map(clean));
+        return { rows, rowCount: rowCount ?? 0 };
+      } catch (cause) {
+        if (breaksOff(cause)) breakOff(messageOf(cause));
+        throw broken ?? refusalOf(cause, this.place);
+      }
+    };
+    try {
+      return await work(query, client);
+    } finally {
+      clearTimeout(late);
+      client.off('error', onError);
+      client.release(broken);
+      // Others of the same time are no better: mostly the database has gone elsewhere, or may not be written any more.
+      if (broken !== undefined && pool === this.#pool) {
+        this.#pool = this.#open();
+        void pool.end();
+      }
+    }
+  }
+
+  #open(): pg.Pool {
+    const pool = new pg.Pool(this.#config);
+    // An idle connection that breaks is replaced when it is needed.
+    pool.on('error', () => undefined);
+    return pool;
+  }
+}
+
+/** PostgreSQL's text holds no NUL, and what a far end says may. */
+function clean(parameter: Parameter): unknown {
+  if (typeof parameter === 'string') return parameter.replaceAll('\0', '\u{fffd}');
+  return typeof parameter === 'object' && parameter !== null ? parameter.map(clean) : parameter;
+}
+
+/**
+ * A time-out in a commit that waits for a standby would not undo it: it would be told of as made, though a failover may
+ * lose it. So the commit has none, and a warning with it counts as not knowing.
+ */
+async function commit(query: Query, client: pg.PoolClient): Promise<void> {
+  let warning: string | undefined;
+  const onNotice = (notice: { readonly message?: string | undefined }) => {
+    warning = notice.message ?? 'a warning';
+  };
+  client.on('notice', onNotice);
+  try {
+    await query('set local statement_timeout = 0; commit');
+  } catch (cause) {
+    if (CONFLICTS.has(codeOf(cause))) throw cause;
+    throw new CommitUnknown(`whether it was stored is not known (${messageOf(cause)}).`, { cause });
+  } finally {
+    client.off('notice', onNotice);
+  }
+  if (warning !== undefined) throw new CommitUnknown(`whether it was stored is not known (${warning}).`);
+}
+
+/** What the database said, else that it cannot be used, in words that say what to do. */
+function refusalOf(cause: unknown, place: string): unknown {
+  const code = codeOf(cause);
+  if (REFUSED.test(code)) {
+    const advice = 'see user, password and database in DATABASE_URL';
+    return new StoreRefused(`${place} refuses the bridge (${messageOf(cause)}); ${advice}.`, { cause });
+  }
+  if (code === LOCK_NOT_AVAILABLE) return new Contended('others hold what is to be changed.', { cause });
+  if (TROUBLE.test(code) || !SQLSTATE.test(code)) {
+    return new StoreUnavailable(`${place} cannot be used right now (${messageOf(cause) || code}).`, { cause });
+  }
+  return cause;
+}
+
+/** The connection is of no more use. */
+function breaksOff(cause: unknown): boolean {
+  const code = codeOf(cause);
+  return !SQLSTATE.test(code) || /^(08|57P|25006)/.test(code);
+}
+
+function codeOf(error: unknown): string {
+  return String(propertyOf(error, 'code') ?? '');
+}
