@@ -38,7 +38,7 @@ describe('a backup', () => {
     expect(await records.get(delivered)).toMatchObject({ state: 'delivered', text: 'delivered' });
     expect(await records.get(waiting)).toMatchObject({ state: 'waiting', text: 'waits' });
     expect((await records.list({}, { after: undefined, limit: 10 })).items.length).toBe(2);
-    expect(await store.holds()).toMatchObject([{ account: 'main', cause: 'operator' }]);
+    expect((await store.look([])).holds).toMatchObject([{ account: 'main', cause: 'operator' }]);
   });
 
   test('is what a bridge can go on from', async () => {
