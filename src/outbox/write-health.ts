@@ -1,10 +1,10 @@
-/** Whether the disk takes what is written, as the last write found; asked about again while it did not. */
+/** Whether the database takes what is written, as the last write found; asked about again while it did not. */
 export class WriteHealth {
   readonly #tryWrite: () => Promise<unknown>;
   #isFailing = false;
   #probe: Promise<boolean> | undefined;
 
-  /** @param tryWrite rejects while the disk takes nothing */
+  /** @param tryWrite rejects while nothing is taken */
   constructor(tryWrite: () => Promise<unknown>) {
     this.#tryWrite = tryWrite;
   }
@@ -21,9 +21,14 @@ export class WriteHealth {
     }
   }
 
+  /** Something failed that a write would fail by too, though its success would not show that one succeeds. */
+  doubt(): void {
+    this.#isFailing = true;
+  }
+
   async isWritable(): Promise<boolean> {
     if (!this.#isFailing) return true;
-    // Anybody may ask, and each look costs a disk that is in trouble: those who ask at the same time share one.
+    // Anybody may ask, and each look costs a database that is in trouble: those who ask at the same time share one.
     this.#probe ??= this.watch(this.#tryWrite())
       .then(
         () => true,

@@ -25,7 +25,8 @@ interface Options {
   readonly accounts?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly overrides?: Partial<Overrides>;
-  readonly simulator?: Simulator;
+  /** One that others use too. */
+  readonly haptik?: Awaited<ReturnType<typeof startSimulator>>;
   readonly folder?: string;
 }
 
@@ -57,8 +58,9 @@ export async function startTestBridge({
   env,
   overrides,
   folder,
+  haptik,
 }: Options): Promise<Running> {
-  const { simulator, url } = await startSimulator();
+  const { simulator, url } = haptik ?? (await startSimulator());
   const place = folder ?? (await temporaryFolder());
   const file = join(place, 'routing.yaml');
   await writeFile(file, accounts + routing);

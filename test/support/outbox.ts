@@ -1,10 +1,12 @@
 import { join } from 'node:path';
+import type { Log } from '../../src/log.ts';
 import type { Delivery, Outcome } from '../../src/message.ts';
 import { acceptWith } from '../../src/outbox/accept.ts';
 import { Dispatcher, type DispatcherOptions } from '../../src/outbox/dispatcher.ts';
 import { type AccountLimits, Lanes, type LanesOptions } from '../../src/outbox/lanes.ts';
+import type { Records } from '../../src/outbox/records.ts';
 import { SqliteStore } from '../../src/outbox/sqlite/store.ts';
-import type { Settlement } from '../../src/outbox/store.ts';
+import type { Settlement, Store } from '../../src/outbox/store.ts';
 import { delivery, entry, limits } from '../outbox/samples.ts';
 import { ManualClock, memoryLog, onTestEnd, temporaryFolder, until } from './fixtures.ts';
 
@@ -56,7 +58,11 @@ interface Options extends Partial<Omit<DispatcherOptions, 'clock' | 'lanes'>>, P
   readonly concurrency?: number;
   /** One that an outbox before has left. */
   readonly file?: string;
+  /** A store that others share; without it there is one on a file. */
+  readonly open?: (options: { readonly clock: ManualClock; readonly log: Log }) => Promise<TestStore>;
 }
+
+type TestStore = Store & { readonly records: Records };
 
 /** The accounts of a routing table: by default one of no limits. */
 export function accountsOf(accounts: Readonly<Record<string, Partial<AccountLimits>>>) {
@@ -70,7 +76,8 @@ export async function startOutbox({ accounts = accountsOf({ main: {} }), concurr
   let tokens = 0;
   const newToken = () => `token-${tokens++}`;
   const file = options.file ?? join(await temporaryFolder(), 'bridge.db');
-  const store = new SqliteStore({ file, clock, log, newToken, maxBacklog: 1_000_000, eraseAtOnce: false });
+  const sqlite = () => new SqliteStore({ file, clock, log, newToken, maxBacklog: 1_000_000, eraseAtOnce: false });
+  const store: TestStore = options.open ? await options.open({ clock, log }) : sqlite();
   onTestEnd(() => store.close().catch(() => undefined));
   const farEnd = new FarEnd(clock);
   const lanes = new Lanes({ store, accounts, concurrency, clock, log });

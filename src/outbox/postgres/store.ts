@@ -208,9 +208,14 @@ export class PostgresStore implements Store {
   }
 
   async look(accounts: readonly string[]): Promise<Sight> {
-    const { floors, ...sight } = await look(this.#database, this.#replica, accounts);
-    this.#floors = floors;
-    return sight;
+    try {
+      const { floors, ...sight } = await look(this.#database, this.#replica, accounts);
+      this.#floors = floors;
+      return sight;
+    } catch (error) {
+      this.#health.doubt();
+      throw error;
+    }
   }
 
   announce(account: string): void {
