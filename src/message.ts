@@ -63,8 +63,9 @@ export interface Delivery {
   readonly onDead: 'continue' | 'stop';
 }
 
-/** Why the routing table could not make a delivery of a message. */
-export type UnroutedReason = 'unroutable' | 'no_auth_id' | 'bad_auth_id' | 'empty';
+/** Why the routing table could not make a delivery of a message: what is dead of it is always routed again. */
+export const UNROUTED_REASONS = ['unroutable', 'no_auth_id', 'bad_auth_id', 'empty'] as const;
+export type UnroutedReason = (typeof UNROUTED_REASONS)[number];
 
 /** What the routing table says of a message: a delivery, or why there is none. `route` is its place in the file. */
 export type Placement =

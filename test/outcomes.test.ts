@@ -246,7 +246,7 @@ async function runRow([, farEnd, outcome, status, more]: Row, setting: Omit<Sett
     await until('it is sent again', () => ofConversation().length > 1);
     expect(ofConversation().slice(0, 2)).toEqual(['one', 'one']);
   }
-  await until('nothing waits any more', () => store.waiting.of('main') === 0);
+  await until('nothing waits any more', async () => (await store.look(['main'])).due.size === 0);
   expect(arrived()).toEqual(wasHad ? ['one', ...expected.arrived] : expected.arrived);
 }
 
@@ -283,7 +283,7 @@ test('the messages of a user whom Haptik does not know arrive in order, after on
   for (const text of ['one', 'two', 'three']) await send('a', text);
   const before = simulator.requests.length;
   dispatcher.start();
-  await until('nothing waits any more', () => store.waiting.of('main') === 0);
+  await until('nothing waits any more', async () => (await store.look(['main'])).due.size === 0);
   expect(simulator.requests.slice(before).map(({ path, status }) => `${path} ${status}`)).toEqual([
     '/v1.0/log_message_from_user/ 403',
     '/v1.0/user/ 200',

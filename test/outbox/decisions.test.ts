@@ -141,7 +141,7 @@ describe('two who decide at once', () => {
     await discarding;
     const waiting = await countOf(outbox, 'waiting');
     expect(waiting).toBeGreaterThan(0);
-    expect(store.waiting.of('main')).toBe(waiting);
+    expect((await store.records.survey())[0]?.waiting).toBe(waiting);
     expect((await store.recount(0, 100)).mended).toEqual([]);
   });
 

@@ -104,7 +104,7 @@ describe('the database file', () => {
     const database = new DatabaseSync(path, { readOnly: true });
     onTestEnd(() => database.close());
     const pragma = (name: string) => Object.values(database.prepare(`pragma ${name}`).get() ?? {})[0];
-    expect(['journal_mode', 'auto_vacuum', 'user_version'].map(pragma)).toEqual(['wal', 2, 3]);
+    expect(['journal_mode', 'auto_vacuum', 'user_version'].map(pragma)).toEqual(['wal', 2, 4]);
   });
 
   test('has one owner: a second one is refused, and told what to do', async () => {

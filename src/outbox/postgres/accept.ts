@@ -68,21 +68,26 @@ function toAcceptance({ id, placement, lease }: Entry, row: Row, conversation: u
   return { id, isDuplicate: false, claim };
 }
 
-/** By now they are committed, or of this very transaction: whoever meets a repeat waits for its first one. */
+/**
+ * By now they are committed, or of this very transaction: whoever meets a repeat waits for its first one. A commit may be
+ * seen that its standby has not confirmed, as that of a server that was restarted over it: they are locked, which is
+ * written, so that our own commit is confirmed only when theirs are.
+ */
 async function firstsOf({ schema }: Database, query: Query, repeats: readonly Entry[]) {
   const { rows } =
     repeats.length === 0
       ? { rows: [] }
       : await query(
-          `select m.channel, m.provider_id, m.id
-          from unnest($1::text[], $2::text[]) as r (channel, provider_id)
-          join ${schema}.messages m on m.channel = r.channel and m.provider_id = r.provider_id`,
+          `select r.place, m.id from unnest($1::text[], $2::text[]) with ordinality as r (channel, provider_id, place)
+          join ${schema}.messages m on m.channel = r.channel and m.provider_id = r.provider_id
+          order by m.seq for key share of m`,
           [repeats.map(({ channel }) => channel), repeats.map(({ message }) => message.providerId ?? null)],
         );
-  return ({ channel, message }: Entry) => {
-    const first = rows.find((row) => row.channel === channel && row.provider_id === message.providerId);
-    if (first === undefined) throw new StoreUnavailable('a message was forgotten in the moment of its repeat.');
-    return { id: String(first.id), claim: undefined };
+  const firsts = new Map(rows.map(({ place, id }) => [repeats[Number(place) - 1], String(id)]));
+  return (entry: Entry) => {
+    const id = firsts.get(entry);
+    if (id === undefined) throw new StoreUnavailable('a message was forgotten in the moment of its repeat.');
+    return { id, claim: undefined };
   };
 }
 

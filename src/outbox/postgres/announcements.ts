@@ -1,4 +1,4 @@
-import type { Client } from 'pg';
+import { Socket } from 'node:net';
 import type { Clock } from '../../clock.ts';
 import type { Database } from './database.ts';
 
@@ -25,7 +25,7 @@ export class Announcements {
   readonly #accounts = new Set<string>();
   #telling: Promise<void> | undefined;
   #listening: Promise<void> | undefined;
-  #client: Client | undefined;
+  #socket: Socket | undefined;
 
   constructor(options: AnnouncementsOptions) {
     this.#options = options;
@@ -44,7 +44,8 @@ export class Announcements {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#client?.end().catch(() => undefined);
+    // Not asked to end: where nothing gets through, that would be waited for for ever.
+    this.#socket?.destroy();
     await Promise.all([this.#telling, this.#listening]);
   }
 
@@ -72,7 +73,8 @@ export class Announcements {
   /** Until the connection breaks. */
   async #hear(onAnnounced: (account: string) => void): Promise<void> {
     const { database, replica } = this.#options;
-    const client = database.client();
+    const socket = new Socket();
+    const client = database.client(socket);
     const broken = new Promise<void>((resolve) => {
       client.on('error', () => resolve());
       client.on('end', () => resolve());
@@ -81,14 +83,13 @@ export class Announcements {
       const said = read(payload);
       if (said?.from !== replica) for (const account of said?.accounts ?? []) onAnnounced(account);
     });
+    this.#socket = socket;
     try {
       await client.connect();
-      this.#client = client;
       await client.query(`listen ${database.schema}`);
       await broken;
     } finally {
-      this.#client = undefined;
-      await client.end().catch(() => undefined);
+      socket.destroy();
     }
   }
 }

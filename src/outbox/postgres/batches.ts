@@ -21,6 +21,7 @@ export interface BatchesOptions<Item, Result> {
 
 /** The share of its time that an item may have waited and still be begun with. */
 const STILL_GOOD = 2 / 3;
+const TOO_SLOW = 'the database is too slow right now.';
 
 /** Gathers what is asked for while one batch runs into the next one: the cost of a commit is shared by all who wait for it. */
 export class Batches<Item, Result> {
@@ -59,9 +60,17 @@ export class Batches<Item, Result> {
     const { clock, withinMs } = this.#options;
     const oldest = clock.elapsed() - withinMs * STILL_GOOD;
     for (const job of jobs) {
-      if (job.addedAt < oldest) job.reject(new StoreUnavailable('the database is too slow right now.'));
+      if (job.addedAt < oldest) job.reject(new StoreUnavailable(TOO_SLOW));
     }
     return jobs.filter(({ addedAt }) => addedAt >= oldest);
+  }
+
+  /** The others before it may have taken all of its time. */
+  #isInTime(job: Job<Item, Result>): boolean {
+    const { clock, withinMs } = this.#options;
+    const isInTime = clock.elapsed() < job.addedAt + withinMs;
+    if (!isInTime) job.reject(new StoreUnavailable(TOO_SLOW));
+    return isInTime;
   }
 
   async #run(jobs: readonly Job<Item, Result>[]): Promise<void> {
@@ -76,7 +85,7 @@ export class Batches<Item, Result> {
     } catch (error) {
       if (jobs.length === 1 || !isAboutOne(error)) for (const job of jobs) job.reject(error);
       // One must not fail the others: each goes by itself, and only the culprit hears of the fault.
-      else for (const job of jobs) await this.#run([job]);
+      else for (const job of jobs) if (this.#isInTime(job)) await this.#run([job]);
     }
   }
 }

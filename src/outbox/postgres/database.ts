@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import pg from 'pg';
 import type { Clock } from '../../clock.ts';
 import { messageOf, propertyOf } from '../../fault.ts';
@@ -45,14 +46,16 @@ export class CommitUnknown extends StoreUnavailable {
 const DEFAULT_SCHEMA = 'haptik_bridge';
 /**
  * What is done gathers what arrives meanwhile, so few connections do: one that accepts, one that claims, one that settles,
- * one that looks, and two for what operators ask.
+ * two that look and see to leases and holds, and three for what people ask.
  */
-export const POOL_SIZE = 6;
+export const POOL_SIZE = 8;
 /** To be connected, or to be given a connection of ours. */
 const CONNECT_MS = 1_500;
 /** No transaction of ours does anything between its statements: who holds one open for longer is stopped, or cut off. */
 const IDLE_MS = 2_000;
 const TRANSACTION_MS = 5_000;
+/** So much earlier than we do, the database itself ends what takes too long: its word costs no connection. */
+const ANSWER_MS = 100;
 const CONFLICT_TRIES = 5;
 const INT8 = 20;
 /** Each has a digit, which the names of the system's errors (EPIPE) lack. */
@@ -63,8 +66,9 @@ const CONFLICTS = new Set(['40001', '40P01']);
 /** Connections, resources, operators' intervention, the system; read-only after a failover. */
 const TROUBLE = /^(08|53|57|58|25006)/;
 const LOCK_NOT_AVAILABLE = '55P03';
+const FORBIDDEN = '42501';
 /** The password, the role, the database, a privilege: waiting does not help. */
-const REFUSED = /^(28|3D|42501)/;
+const REFUSED = new RegExp(`^(28|3D|${FORBIDDEN})`);
 
 /**
  * The connections to one PostgreSQL. Nothing is kept in a session: what is set is set within a transaction, so that a
@@ -105,20 +109,17 @@ export class Database {
     return this.#now();
   }
 
-  /** A connection of its own, outside of the pool. */
-  client(): pg.Client {
-    return new pg.Client(this.#config);
+  /** A connection of its own, outside of the pool, over a socket that is not connected yet. */
+  client(socket: Socket): pg.Client {
+    return new pg.Client({ ...this.#config, stream: () => socket });
   }
 
   /**
-   * A statement by itself, that may be left running on the other side when it takes too long.
+   * A statement by itself; in a transaction, since only so has it a time limit of its own on the other side.
    *
    * @throws {StoreUnavailable}
    */
-  query: Query = async (sql, parameters) => {
-    const deadline = this.#clock.elapsed() + TRANSACTION_MS;
-    return this.#within(deadline, (query) => query(sql, parameters));
-  };
+  query: Query = (sql, parameters) => this.transaction((query) => query(sql, parameters));
 
   /**
    * Statements that take effect together, and durably, once it resolves. Run again where others were in the way (40001,
@@ -144,10 +145,13 @@ export class Database {
 
   #try<T>(work: (query: Query) => Promise<T>, deadline: number, lockMs: number): Promise<T> {
     return this.#within(deadline, async (query, client) => {
-      const ms = Math.max(1, Math.ceil(deadline - this.#clock.elapsed()));
+      const ms = Math.max(1, Math.ceil(deadline - this.#clock.elapsed() - ANSWER_MS));
+      // What is relied on is said, whatever the role's or the database's defaults are: that a statement sees what was
+      // committed before it, and that a commit warns.
       await query(
-        `begin; set local statement_timeout = ${ms}; set local idle_in_transaction_session_timeout = ${IDLE_MS};
-        set local lock_timeout = ${lockMs}; set local synchronous_commit = on`,
+        `begin isolation level read committed; set local statement_timeout = ${ms};
+        set local idle_in_transaction_session_timeout = ${IDLE_MS}; set local lock_timeout = ${lockMs};
+        set local synchronous_commit = on; set local client_min_messages = warning`,
       );
       let result: T;
       try {
@@ -164,9 +168,7 @@ export class Database {
   /** Lends a connection until the deadline; what is not done by then is cut off, and so not committed. */
   async #within<T>(deadline: number, work: (query: Query, client: pg.PoolClient) => Promise<T>): Promise<T> {
     const pool = this.#pool;
-    const client = await pool.connect().catch((cause) => {
-      throw refusalOf(cause, this.place);
-    });
+    const client = await this.#borrow(pool, deadline);
     let broken: Error | undefined;
     const breakOff = (why: string) => {
       broken ??= new StoreUnavailable(`${this.place} cannot be used right now (${why}).`);
@@ -200,6 +202,25 @@ export class Database {
         this.#pool = this.#open();
         void pool.end();
       }
+    }
+  }
+
+  /** A connection that is there by the deadline; one that comes later goes back unused. */
+  async #borrow(pool: pg.Pool, deadline: number): Promise<pg.PoolClient> {
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const ms = Math.max(0, deadline - this.#clock.elapsed());
+    const timer = setTimeout(() => reject(new Error('no connection in time')), ms);
+    const connecting = pool.connect();
+    try {
+      return await Promise.race([connecting, late]);
+    } catch (cause) {
+      connecting.then(
+        (client) => client.release(),
+        () => undefined,
+      );
+      throw refusalOf(cause, this.place);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -242,7 +263,10 @@ async function commit(query: Query, client: pg.PoolClient): Promise<void> {
 function refusalOf(cause: unknown, place: string): unknown {
   const code = codeOf(cause);
   if (REFUSED.test(code)) {
-    const advice = 'see user, password and database in DATABASE_URL';
+    const advice =
+      code === FORBIDDEN
+        ? 'give its user the schema, or the right to create one (see "schema" in DATABASE_URL)'
+        : 'see user, password and database in DATABASE_URL';
     return new StoreRefused(`${place} refuses the bridge (${messageOf(cause)}); ${advice}.`, { cause });
   }
   if (code === LOCK_NOT_AVAILABLE) return new Contended('others hold what is to be changed.', { cause });

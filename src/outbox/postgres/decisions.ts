@@ -13,8 +13,10 @@ const DECISION_MS = 60_000;
 const TRIES = 5;
 /** Few enough that others who decide of the same group come in between. */
 const DISCARDS_A_COMMIT = 100;
-/** Tells our locks of groups from other locks: "hapt" in ASCII. */
-const GROUP_LOCK = 0x68617074;
+/** Tells these locks from those of others: "hapt" in ASCII. */
+const ALONE_LOCK = 0x68617074;
+/** What waits is moved by one at a time; no group is called so. */
+const MOVES = '';
 
 /**
  * What operators decide, carried out in PostgreSQL; in turn, so that it takes one connection. What is set aside is changed
@@ -54,7 +56,7 @@ export class PostgresDecisions {
     // What no route fitted was never sent.
     if (decision.kind === 'confirm' && row.is_stray === true) return 'impossible';
     const group = String(row.group_key);
-    await lockGroup(query, group);
+    await lockAlone(query, group);
     const scope: Scope = { group, condition: `${ASIDE} and group_key = $1 and id = $2`, parameters: [group, id] };
     if (decision.kind === 'redrive') {
       const { redriven, unplaced } = await putBack(query, this.#database, scope, decision.routing);
@@ -100,21 +102,21 @@ export class PostgresDecisions {
   redrive(group: string, filter: MessageFilter, routing: Routing): Promise<Redriven> {
     return this.#transaction(async (query) => {
       if (filter.state === 'waiting') return this.#move(query, group, filter, routing);
-      await lockGroup(query, group);
+      await lockAlone(query, group);
       return putBack(query, this.#database, aside(group, filter), routing);
     });
   }
 
   /** Moves what waits in a conversation, where nothing of it is in flight and it is not stopped. */
   async #move(query: Query, group: string, filter: MessageFilter, routing: Routing): Promise<Redriven> {
+    // Its conversation is locked before those it goes to, whatever their ids: two who move could wait for each other.
+    await lockAlone(query, MOVES);
     const conversation = conversationId(group);
     const locked = await lock(query, this.#database, conversation);
     if (locked === undefined || locked.isLeased || locked.isStopped) return { redriven: 0, unplaced: 0 };
     await takeOver(query, this.#database, locked);
     const parameters: Parameter[] = [conversation];
     const condition = `conversation = $1 and ${fits(filter, parameters)}`;
-    // It is locked before where they go, whatever its id: messages may not be given out meanwhile. Who comes the other way
-    // is somebody else who moves, and one of the two does so again.
     const done = await putBack(query, this.#database, { group, condition, parameters }, routing);
     await query(`update ${this.#database.schema}.conversations set pending = pending - $2 where id = $1`, [
       conversation,
@@ -136,7 +138,7 @@ export class PostgresDecisions {
         parameters: [...parameters, last, end],
       };
       const seqs = await this.#transaction(async (query) => {
-        await lockGroup(query, group);
+        await lockAlone(query, group);
         return this.#settle(query, part, 'discarded', reason);
       });
       discarded += seqs.length;
@@ -185,8 +187,8 @@ function aside(group: string, filter: MessageFilter): Scope {
   return { group, condition: `${ASIDE} and group_key = $1 and ${fits(filter, parameters)}`, parameters };
 }
 
-/** Until the transaction ends, nobody else decides of the group. What is read from then on is as others have left it. */
-async function lockGroup(query: Query, group: string): Promise<void> {
-  const number = Number.parseInt(conversationId(group).slice(0, 8), 16) | 0;
-  await query('select pg_advisory_xact_lock($1::integer, $2::integer)', [GROUP_LOCK, number]);
+/** Until the transaction ends, nobody else has that to himself. What is read from then on is as others have left it. */
+async function lockAlone(query: Query, what: string): Promise<void> {
+  const number = Number.parseInt(conversationId(what).slice(0, 8), 16) | 0;
+  await query('select pg_advisory_xact_lock($1::integer, $2::integer)', [ALONE_LOCK, number]);
 }

@@ -27,7 +27,7 @@ interface Slice {
   readonly size: number;
 }
 
-/** What operators look at, in PostgreSQL. In turn, so that it takes one connection, whatever is asked for. */
+/** What operators look at, in PostgreSQL. In turn, so that it takes few connections, whatever is asked for. */
 export class PostgresListing {
   readonly #database: Pick<Database, 'schema' | 'query'>;
   readonly #turn = inTurn();
@@ -39,7 +39,8 @@ export class PostgresListing {
 
   constructor(database: Pick<Database, 'schema' | 'query'>, clock: Pick<Clock, 'elapsed'>) {
     this.#database = database;
-    this.get = gathering(this.#turn, DETAILS_AT_ONCE, (ids) => this.#details(ids));
+    // In turns of its own, since senders wait for it who are told what became of their message.
+    this.get = gathering(inTurn(), DETAILS_AT_ONCE, (ids) => this.#details(ids));
     this.#sparingly = {
       survey: sparing(clock, () => this.#survey()),
       strays: sparing(clock, () => this.#countStrays()),

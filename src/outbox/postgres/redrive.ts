@@ -1,4 +1,4 @@
-import { conversationOf, type Placement, type UnroutedReason } from '../../message.ts';
+import { conversationOf, type Placement, UNROUTED_REASONS } from '../../message.ts';
 import type { Redriven, Routing } from '../records.ts';
 import type { Row } from '../rows.ts';
 import { conversationId } from './conversation.ts';
@@ -6,8 +6,6 @@ import { unstop } from './conversations.ts';
 import type { Database, Parameter, Query } from './database.ts';
 import { messageIn } from './rows.ts';
 
-/** Why no route fitted a message: those are always routed again. */
-const UNROUTED = ['unroutable', 'no_auth_id', 'bad_auth_id', 'empty'] as const satisfies readonly UnroutedReason[];
 /** Messages put back by one statement: what is routed is read whole, and may be a megabyte each. */
 const AT_ONCE = 100;
 
@@ -90,7 +88,7 @@ async function* parts(
         exists (select 1 from ${schema}.conversations where stopped_by = messages.seq) as stops,
         case when $${at + 1}::boolean or reason = any($${at + 2}::text[]) then message end as message
       from ${schema}.messages where ${condition} and seq > $${at + 3} order by seq limit ${AT_ONCE}`,
-      [...parameters, reroute, UNROUTED, last],
+      [...parameters, reroute, UNROUTED_REASONS, last],
     );
     if (rows.length > 0) yield rows;
     if (rows.length < AT_ONCE) return;
@@ -100,7 +98,7 @@ async function* parts(
 
 function fateOf(row: Row, group: string, { table, reroute }: Routing): Fate {
   const seq = Number(row.seq);
-  const isRouted = reroute || UNROUTED.some((reason) => reason === row.reason);
+  const isRouted = reroute || UNROUTED_REASONS.some((reason) => reason === row.reason);
   const placement = isRouted ? table.place(String(row.channel), messageIn(row)) : undefined;
   if (placement && 'dead' in placement) return { kind: 'stays', seq, placement };
   const account = placement?.delivery.account ?? String(row.account);

@@ -59,6 +59,7 @@ const MIGRATIONS: readonly Migration[] = [
       create unique index messages_by_provider_id on ${schema}.messages (channel, provider_id) where provider_id is not null;
       create index messages_waiting on ${schema}.messages (conversation, seq) where state = 'waiting';
       create index messages_oldest on ${schema}.messages (account, seq) where state = 'waiting';
+      create index messages_aside on ${schema}.messages (state, seq) where state in ('dead', 'unknown');
       create index messages_aside_by_group on ${schema}.messages (group_key, seq) where state in ('dead', 'unknown');
       create index messages_aside_by_account on ${schema}.messages (account, state, seq) where state in ('dead', 'unknown');
       create index messages_to_erase on ${schema}.messages (settled_at)

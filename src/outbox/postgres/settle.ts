@@ -41,7 +41,7 @@ export async function settle(
       const result = known.has(one) ? { next: undefined, hasMore: true } : 'stale';
       return { result, changed: 0, miscounted: 0 };
     }
-    const changed = changedIn(row);
+    const changed = settledIn(row, settlement);
     const head = next.get(claim.conversation);
     const isKept = head !== undefined && goesOn(one);
     const hasMore = head !== undefined && !isKept && !stops(settlement);
@@ -51,8 +51,9 @@ export async function settle(
   });
 }
 
-function changedIn(row: Row | undefined): number {
-  return row === undefined || row.seq === null ? 0 : 1;
+/** How many messages wait no longer: none where its message is to be tried again, or did not wait any more. */
+function settledIn(row: Row | undefined, { state }: Settlement): number {
+  return state === 'waiting' || row === undefined || row.seq === null ? 0 : 1;
 }
 
 /** @returns of each conversation whose lease is held its count, and the seq of its message where that waited until now */
@@ -136,7 +137,7 @@ async function goOn(
     select * from heads`,
     [
       kept.map(({ claim }) => String(claim.conversation)),
-      kept.map(({ claim }) => changedIn(held.get(claim.conversation))),
+      kept.map(({ claim, settlement }) => settledIn(held.get(claim.conversation), settlement)),
       kept.map((one) => (goesOn(one) ? (one.keepLease?.leaseMs ?? null) : null)),
       kept.map(({ settlement }) => (settlement.state === 'waiting' ? Math.round(settlement.dueInMs) : 0)),
       kept.map(({ claim, settlement }) => {
@@ -153,7 +154,8 @@ async function settledBefore({ schema }: Database, query: Query, stale: readonly
   if (stale.length === 0) return new Set();
   const { rows } = await query(
     `select w.place from unnest($1::text[], $2::text[], $3::text[]) with ordinality as w (id, state, attempt, place)
-    join ${schema}.messages m on m.id = w.id and m.state = w.state and m.attempt_log -> -1 = w.attempt::jsonb`,
+    join ${schema}.messages m on m.id = w.id and m.state = w.state
+      and case when w.attempt is null then m.state <> 'waiting' else m.attempt_log -> -1 = w.attempt::jsonb end`,
     [
       stale.map(({ claim }) => claim.message.id),
       stale.map(({ settlement }) => settlement.state),

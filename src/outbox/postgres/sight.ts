@@ -13,7 +13,8 @@ export interface Look extends Sight {
 /**
  * Rows that are due go to the end of the index of what is due, and leave dead entries behind at its start, which stay
  * while anybody holds an old snapshot (a long report, a backup). So a claim begins where a look has found the first that
- * lives, less the time for which a transaction of ours may be under way that began before the look.
+ * lives, less the time for which a transaction of ours may be under way that began before the look. What a longer one, a
+ * large redrive, has made due is found by the next look.
  */
 const FLOOR_MS = 10_000;
 

@@ -1,3 +1,4 @@
+import { conversationOf, type Delivery } from '../../message.ts';
 import type { ConversationRef } from '../store.ts';
 import type { Database, Query } from './database.ts';
 
@@ -13,6 +14,8 @@ interface Age {
 const HOLD_MS = 24 * 3_600_000;
 /** Whoever is not seen for so long is gone. */
 const REPLICA_MS = 3_600_000;
+/** There should be none ever: the rest is for the next time. */
+const FOUND_AT_ONCE = 100;
 /** Who began to wait for a turn of others has got it by then. */
 const TURN_MS = 3_600_000;
 
@@ -56,7 +59,12 @@ export interface Miscount {
  *
  * @returns where to go on, undefined at the end, and what was wrong
  */
-export async function recount({ schema }: Database, query: Query, after: ConversationRef | undefined, limit: number) {
+export async function recount(
+  { schema, now }: Database,
+  query: Query,
+  after: ConversationRef | undefined,
+  limit: number,
+) {
   const part = await query(
     `select id, account, pending from ${schema}.conversations where $1::uuid is null or id > $1 order by id limit $2
     for update skip locked`,
@@ -85,5 +93,33 @@ export async function recount({ schema }: Database, query: Query, after: Convers
     );
   }
   const last = part.rows.length < limit ? undefined : part.rows.at(-1)?.id;
-  return { next: last === undefined ? undefined : String(last), wrong };
+  if (last !== undefined) return { next: String(last), wrong };
+  return { next: undefined, wrong: [...wrong, ...(await findAgain({ schema, now }, query))] };
+}
+
+/** Messages that wait in no conversation would wait for ever: they are given theirs back. */
+async function findAgain(
+  { schema, now }: Pick<Database, 'schema' | 'now'>,
+  query: Query,
+): Promise<readonly Miscount[]> {
+  const { rows } = await query(
+    `select conversation, min(seq) as seq, count(*) as waiting from ${schema}.messages m
+    where state = 'waiting' and not exists (select 1 from ${schema}.conversations c where c.id = m.conversation)
+    group by conversation order by conversation limit ${FOUND_AT_ONCE}`,
+  );
+  const found: Miscount[] = [];
+  for (const { conversation, seq, waiting } of rows) {
+    const { rows: first } = await query(`select account, delivery from ${schema}.messages where seq = $1`, [
+      Number(seq),
+    ]);
+    const delivery = first[0]?.delivery as Delivery;
+    const { rowCount } = await query(
+      `insert into ${schema}.conversations (id, key, account, pending, ready_at) values ($1, $2, $3, $4, ${now})
+      on conflict (id) do nothing`,
+      [String(conversation), conversationOf(delivery), delivery.account, Number(waiting)],
+    );
+    if (rowCount > 0)
+      found.push({ conversation: String(conversation), account: delivery.account, by: Number(waiting) });
+  }
+  return found;
 }

@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Clock } from '../../clock.ts';
-import { conversationOf, type UnroutedReason } from '../../message.ts';
+import { conversationOf, UNROUTED_REASONS } from '../../message.ts';
 import type { Decision, DecisionResult, MessageFilter, MessageState, Redriven, Routing } from '../records.ts';
 import { type Row, textOf } from '../rows.ts';
 import type { Tally } from '../tally.ts';
@@ -20,9 +20,6 @@ export interface DecisionsOptions {
   /** Waiting messages of each account, kept up to date here too. */
   readonly waiting: Tally;
 }
-
-/** Why no route fitted a message: those are always routed again. */
-const UNROUTED: ReadonlySet<unknown> = new Set<UnroutedReason>(['unroutable', 'no_auth_id', 'bad_auth_id', 'empty']);
 
 type Counts = ReadonlyMap<string, number>;
 const NONE: Counts = new Map();
@@ -135,7 +132,7 @@ export class SqliteDecisions {
   /** @returns the account that it waits for now; undefined where no route fits it, or its account is gone: it stays then */
   #putBack(row: Row, { table, reroute }: Routing): string | undefined {
     const seq = Number(row.seq);
-    const mustRoute = reroute || UNROUTED.has(row.reason);
+    const mustRoute = reroute || UNROUTED_REASONS.some((reason) => reason === row.reason);
     const placement = mustRoute ? table.place(String(row.channel), messageIn(row)) : undefined;
     if (placement && 'dead' in placement) {
       const { dead: reason, detail, route } = placement;

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { messageOf, propertyOf } from '../../fault.ts';
 import { FileInUse, StoreRefused, StoreUnavailable } from '../store.ts';
+import { stay } from './move.ts';
 import { identify, migrate } from './schema.ts';
 
 /** Enough for the indexes of a backlog of 100,000 messages; what does not fit is read from disk for each accept. */
@@ -22,6 +23,15 @@ const PRIMARY = 0xff;
  * @throws {FileInUse} when another process has it; {StoreUnavailable} when its disk is full or fails; {StoreRefused} when it cannot be used
  */
 export function openFile(file: string): DatabaseSync {
+  return open(file, (database) => stay(database, file));
+}
+
+/** As `openFile`, to move the messages: also of a file from which they were moved already. */
+export function openToMove(file: string): DatabaseSync {
+  return open(file, () => undefined);
+}
+
+function open(file: string, check: (database: DatabaseSync) => void): DatabaseSync {
   let database: DatabaseSync | undefined;
   try {
     mkdirSync(dirname(file), { recursive: true });
@@ -38,6 +48,7 @@ export function openFile(file: string): DatabaseSync {
       pragma cache_size = -${CACHE_KIB};
     `);
     migrate(database);
+    check(database);
     return database;
   } catch (error) {
     database?.close();

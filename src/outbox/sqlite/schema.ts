@@ -107,6 +107,17 @@ const MIGRATIONS: readonly string[] = [
   insert into holds select account, cause, fingerprint, since, 0 from holds_before;
   drop table holds_before;
   `,
+  `
+  -- Of a file whose messages are moved to another database, or were: one row.
+  create table move (
+    -- By which the other database knows this file, wherever it is put.
+    source text not null,
+    -- Where to, without a password; null until all messages are there.
+    target text,
+    -- When it came to its end, in milliseconds since the epoch.
+    moved_at integer
+  ) strict;
+  `,
 ];
 
 /**
