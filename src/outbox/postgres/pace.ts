@@ -36,7 +36,9 @@ export function gathering<T>(
   };
 }
 
-/** How many times longer a result is given again than it took to get. */
+/** What costs less is got anew each time: whoever asks sees what they have just done. In milliseconds. */
+const CHEAP_MS = 50;
+/** How many times longer than it took to get a dear result is given again. */
 const SPARING = 10;
 
 /** Gives the last result again while it is young for what it cost; to be asked one at a time. */
@@ -47,7 +49,8 @@ export function sparing<T>(clock: Pick<Clock, 'elapsed'>, get: () => Promise<T>)
     if (kept !== undefined && startedAt < kept.until) return kept.result;
     const result = await get();
     const gotAt = clock.elapsed();
-    kept = { result, until: gotAt + (gotAt - startedAt) * SPARING };
+    const cost = gotAt - startedAt;
+    kept = { result, until: cost < CHEAP_MS ? gotAt : gotAt + cost * SPARING };
     return result;
   };
 }
