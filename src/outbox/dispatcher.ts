@@ -64,28 +64,31 @@ export class Dispatcher {
 
   /** What is in flight is ours, also while we stop. */
   async #renewUntil(signal: AbortSignal): Promise<void> {
-    const { clock, log, store } = this.#options;
+    const { clock, log } = this.#options;
+    let pause = RENEW_MS;
     for (;;) {
-      await clock.sleep(RENEW_MS, signal);
+      await clock.sleep(pause, signal);
       if (signal.aborted) return;
-      const runs = [...this.#runs];
-      if (runs.length === 0) continue;
-      const askedAt = clock.elapsed();
       try {
-        const lost = new Set(
-          await store.renew(
-            runs.map(({ claim }) => claim),
-            LEASE_MS,
-          ),
-        );
-        for (const run of runs) {
-          // One that was settled meanwhile is not meant: its run is at another claim, or over.
-          if (lost.has(run.claim)) run.cut.abort();
-          else run.leaseEndsAt = Math.max(run.leaseEndsAt, askedAt + LEASE_MS);
-        }
+        await this.#renew();
+        pause = RENEW_MS;
       } catch (error) {
         log.error('leases cannot be renewed; trying again', { error });
+        pause = STORE_RETRY_MS;
       }
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const runs = [...this.#runs];
+    if (runs.length === 0) return;
+    const askedAt = this.#options.clock.elapsed();
+    const claims = runs.map(({ claim }) => claim);
+    const lost = new Set(await this.#options.store.renew(claims, LEASE_MS));
+    for (const run of runs) {
+      // One that was settled meanwhile is not meant: its run is at another claim, or over.
+      if (lost.has(run.claim)) run.cut.abort();
+      else run.leaseEndsAt = Math.max(run.leaseEndsAt, askedAt + LEASE_MS);
     }
   }
 
