@@ -34,7 +34,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   admin: ['errors', 'fault', 'middleware', 'type clock', 'type log', 'type metrics', 'type outbox'],
   app: ['errors', 'middleware', 'type metrics', 'webhook'],
   bridge: ['clock', 'listen', 'log', 'metrics', 'type settings', 'routing', 'outbox', 'haptik', 'admin', 'app'],
-  cli: ['fault', 'settings', 'bridge', 'type routing', 'routing', 'haptik'],
+  cli: ['fault', 'clock', 'settings', 'bridge', 'type routing', 'routing', 'outbox', 'haptik'],
 };
 
 interface Import {

@@ -48,6 +48,15 @@ export async function run(
       process.stdout.write((await import('./schema.ts')).routingSchema());
     });
 
+  program
+    .command('migrate')
+    .description('move the outbox from a SQLite file, on which no bridge runs, to PostgreSQL')
+    .requiredOption('--from <url>', 'the file, such as sqlite:data/bridge.db')
+    .option('--to <url>', 'the database, postgres://…; DATABASE_URL where left out, so that no password is in sight')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nWhat was broken off goes on where it was when it is run again.')
+    .action(async (options) => (await import('./migrate.ts')).migrate(options, env));
+
   operate(program, env);
 
   try {

@@ -168,11 +168,9 @@ export class Lanes {
   /** Durable when it resolves; where it is not paused nothing changes. */
   resume(account: string): Promise<void> {
     return this.#inTurn(async () => {
-      if (!this.of(account).isPaused) return;
+      // Also where it is not paused by all that is known here: another process may just have paused it.
       await this.#options.store.release({ account, cause: 'operator', fingerprint: '' });
-      this.of(account).resume(this.#options.clock.elapsed());
-      this.#holds.delete(keyOf(account, 'operator'));
-      this.#options.log.info('account resumed by an operator', { account });
+      this.#followOperator(account, undefined);
     });
   }
 

@@ -167,11 +167,14 @@ async function create({ schema, schemaName }: Database, query: Query): Promise<v
 
 /** @returns undefined where there are no tables of ours */
 async function versionOf(
-  { schema }: Database,
+  { schema, schemaName }: Database,
   query: Query,
 ): Promise<{ readonly version: number; readonly oldestCode: number } | undefined> {
-  const { rows: found } = await query('select to_regclass($1) as place', [`${schema}.version`]);
-  if (found[0]?.place === null) return undefined;
+  // Not to_regclass: it may answer from what the session remembers, and not know what others have just made.
+  const { rowCount } = await query("select 1 from pg_tables where schemaname = $1 and tablename = 'version'", [
+    schemaName,
+  ]);
+  if (rowCount === 0) return undefined;
   const { rows } = await query(`select version, oldest_code from ${schema}.version`);
   return { version: Number(rows[0]?.version), oldestCode: Number(rows[0]?.oldest_code) };
 }

@@ -13,6 +13,7 @@ import {
   type SettleResult,
   type Sight,
   type Store,
+  StoreRefused,
 } from '../store.ts';
 import { Tally } from '../tally.ts';
 import { WriteHealth } from '../write-health.ts';
@@ -77,6 +78,7 @@ export class PostgresStore implements Store {
     const store = new PostgresStore(options);
     try {
       await migrate(store.#database);
+      await store.#refuseHalves();
       await store.#warn();
       await store.#beat();
       await store.#count();
@@ -356,6 +358,15 @@ export class PostgresStore implements Store {
       `select account, sum(pending) as waiting from ${schema}.conversations group by account`,
     );
     this.#waiting.set(new Map(rows.map(({ account, waiting }) => [String(account), Number(waiting)])));
+  }
+
+  /** Of what is still to come repeats would not be recognised, and what is there already sleeps. */
+  async #refuseHalves(): Promise<void> {
+    const { schema } = this.#database;
+    const { rowCount } = await this.#database.query(`select 1 from ${schema}.moves where not is_done and last_seq > 0`);
+    if (rowCount === 0) return;
+    const advice = 'run haptik-bridge migrate again, to its end, or name another database or schema in DATABASE_URL';
+    throw new StoreRefused(`${this.place} holds a part of what is being moved to it; ${advice}.`);
   }
 
   async #warn(): Promise<void> {
