@@ -101,6 +101,17 @@ describe('a hold', () => {
   });
 });
 
+describe('a pause', () => {
+  test('can be ended by a replica that has not heard of it yet', async () => {
+    const { pass, first, second } = await startReplicas(2);
+    first.dispatcher.start();
+    await first.lanes.pause('main');
+    await second.lanes.resume('main');
+    await pass(1_500);
+    expect(first.lanes.holdOf('main')).toBeUndefined();
+  });
+});
+
 describe('an account’s limits', () => {
   const inFlight = (replicas: readonly Replica[]) => replicas.map(({ lanes }) => lanes.of('main').inFlight);
 
