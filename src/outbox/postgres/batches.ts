@@ -10,8 +10,11 @@ interface Job<Item, Result> {
 }
 
 export interface BatchesOptions<Item, Result> {
-  /** Carries out all, or none; results in the order of the items. It has until `deadline`, of the clock that only goes forward. */
-  readonly run: (items: readonly Item[], deadline: number) => Promise<readonly Result[]>;
+  /**
+   * Carries out all, or none; results in the order of the items. It has until `deadline`, of the clock that only goes
+   * forward. `isAlone`: an item of a batch that failed, by itself.
+   */
+  readonly run: (items: readonly Item[], deadline: number, isAlone: boolean) => Promise<readonly Result[]>;
   /** Items in one batch. */
   readonly size: number;
   /** How long an item may take, from being added. */
@@ -73,19 +76,20 @@ export class Batches<Item, Result> {
     return isInTime;
   }
 
-  async #run(jobs: readonly Job<Item, Result>[]): Promise<void> {
+  async #run(jobs: readonly Job<Item, Result>[], isAlone = false): Promise<void> {
     const { run, withinMs } = this.#options;
     const deadline = Math.min(...jobs.map(({ addedAt }) => addedAt)) + withinMs;
     try {
       const results = await run(
         jobs.map(({ item }) => item),
         deadline,
+        isAlone,
       );
       for (const [index, job] of jobs.entries()) job.resolve(results[index] as Result);
     } catch (error) {
       if (jobs.length === 1 || !isAboutOne(error)) for (const job of jobs) job.reject(error);
       // One must not fail the others: each goes by itself, and only the culprit hears of the fault.
-      else for (const job of jobs) if (this.#isInTime(job)) await this.#run([job]);
+      else for (const job of jobs) if (this.#isInTime(job)) await this.#run([job], true);
     }
   }
 }

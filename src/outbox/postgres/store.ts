@@ -21,7 +21,7 @@ import { accept } from './accept.ts';
 import { Announcements } from './announcements.ts';
 import { Batches } from './batches.ts';
 import { type Claimed, claim, type Wanted } from './claim.ts';
-import { CommitUnknown, Database } from './database.ts';
+import { CommitUnknown, Contended, Database } from './database.ts';
 import { postgresRecords } from './records.ts';
 import { migrate } from './schema.ts';
 import { type Ended, type Settled, settle } from './settle.ts';
@@ -41,6 +41,8 @@ export interface PostgresOptions
 const ACCEPT_MS = 1_500;
 /** What others hold for longer is left to its sender to send again, so that only he waits for it. */
 const LOCK_MS = 500;
+/** One that is tried by itself has been waited for already, by all that came with it. */
+const LOCK_AGAIN_MS = 50;
 const WORK_MS = 5_000;
 /** Messages in one transaction: more are no cheaper each. */
 const BATCH = 200;
@@ -66,7 +68,8 @@ export class PostgresStore implements Store {
   readonly #health = new WriteHealth(() => this.#beat());
   readonly #closing = new AbortController();
   #floors: ReadonlyMap<string, number> = new Map();
-  #lost: readonly string[] = [];
+  /** Tokens of leases that may be committed yet, and the first transaction that is surely younger than theirs. */
+  readonly #lost = new Map<string, number | undefined>();
   #giving: Promise<void> | undefined;
   #beating: Promise<void> = Promise.resolve();
   /** The operator's side of it. */
@@ -97,7 +100,7 @@ export class PostgresStore implements Store {
     this.#database = new Database({ url, clock, now });
     const database = this.#database;
     this.#accepts = new Batches({
-      run: (batch, deadline) => this.#accept(batch, deadline),
+      run: (batch, deadline, isAlone) => this.#accept(batch, deadline, isAlone),
       size: BATCH,
       withinMs: ACCEPT_MS,
       clock,
@@ -109,7 +112,7 @@ export class PostgresStore implements Store {
       clock,
     });
     this.#settles = new Batches({
-      run: (batch, deadline) => this.#settle(batch, deadline),
+      run: (batch, deadline, isAlone) => this.#settle(batch, deadline, isAlone),
       size: BATCH,
       withinMs: WORK_MS,
       clock,
@@ -137,13 +140,13 @@ export class PostgresStore implements Store {
     return acceptances;
   }
 
-  async #accept(batch: readonly (readonly Entry[])[], deadline: number) {
+  async #accept(batch: readonly (readonly Entry[])[], deadline: number, isAlone: boolean) {
     const entries = batch.flat();
     const leases = entries.flatMap(({ lease }) => (lease ? lease.token : []));
     const acceptances = await this.#leasing(leases, () =>
       this.#database.transaction((query) => accept(this.#database, query, entries), {
         withinMs: deadline - this.#options.clock.elapsed(),
-        lockMs: LOCK_MS,
+        lockMs: isAlone ? LOCK_AGAIN_MS : LOCK_MS,
       }),
     );
     let start = 0;
@@ -177,10 +180,10 @@ export class PostgresStore implements Store {
     return this.#settles.add({ claim, settlement, keepLease });
   }
 
-  async #settle(batch: readonly Ended[], deadline: number): Promise<readonly SettleResult[]> {
+  async #settle(batch: readonly Ended[], deadline: number, isAlone: boolean): Promise<readonly SettleResult[]> {
     const settled: readonly Settled[] = await this.#database.transaction(
       (query) => settle(this.#database, query, batch, this.#options.eraseAtOnce),
-      { withinMs: deadline - this.#options.clock.elapsed() },
+      { withinMs: deadline - this.#options.clock.elapsed(), lockMs: isAlone ? LOCK_AGAIN_MS : LOCK_MS },
     );
     for (const [index, { claim }] of batch.entries()) {
       const { changed = 0, miscounted = 0 } = settled[index] ?? {};
@@ -193,17 +196,29 @@ export class PostgresStore implements Store {
   }
 
   async renew(claims: readonly Claim[], leaseMs: number): Promise<readonly Claim[]> {
+    try {
+      return await this.#renew(claims, leaseMs, '');
+    } catch (error) {
+      if (!(error instanceof Contended)) throw error;
+      // Somebody holds one of them: the others must not end with it.
+      return this.#renew(claims, leaseMs, 'skip locked');
+    }
+  }
+
+  async #renew(claims: readonly Claim[], leaseMs: number, mode: '' | 'skip locked'): Promise<readonly Claim[]> {
     const { schema, now } = this.#database;
-    const { rows } = await this.#database.transaction((query) =>
-      query(
-        `with held as (
-          select c.id from ${schema}.conversations c
-          join unnest($1::uuid[], $2::text[]) as w (id, lease) on c.id = w.id and c.lease = w.lease
-          order by c.id for update of c
-        )
-        update ${schema}.conversations c set ready_at = ${now} + $3 from held where c.id = held.id returning c.id`,
-        [claims.map(({ conversation }) => String(conversation)), claims.map(({ lease }) => lease), leaseMs],
-      ),
+    const { rows } = await this.#database.transaction(
+      (query) =>
+        query(
+          `with held as (
+            select c.id from ${schema}.conversations c
+            join unnest($1::uuid[], $2::text[]) as w (id, lease) on c.id = w.id and c.lease = w.lease
+            order by c.id for update of c ${mode}
+          )
+          update ${schema}.conversations c set ready_at = ${now} + $3 from held where c.id = held.id returning c.id`,
+          [claims.map(({ conversation }) => String(conversation)), claims.map(({ lease }) => lease), leaseMs],
+        ),
+      { lockMs: LOCK_MS },
     );
     const held = new Set(rows.map(({ id }) => id));
     return claims.filter(({ conversation }) => !held.has(conversation));
@@ -283,33 +298,49 @@ export class PostgresStore implements Store {
       return await work();
     } catch (error) {
       if (error instanceof CommitUnknown && tokens.length > 0) {
-        this.#lost = [...this.#lost, ...tokens];
+        for (const token of tokens) this.#lost.set(token, undefined);
         this.#giving ??= this.#giveBack();
       }
       throw error;
     }
   }
 
+  /**
+   * Until the transactions have surely ended: what was asked to commit may do so much later than we stop to wait for it.
+   * They are older than whatever begins once we know; when all of that age have ended, so have they.
+   */
   async #giveBack(): Promise<void> {
     const { schema, now } = this.#database;
     const { clock } = this.#options;
-    while (this.#lost.length > 0) {
-      const tokens = this.#lost;
+    while (this.#lost.size > 0) {
+      const tokens = [...this.#lost.keys()];
       try {
-        await this.#database.transaction(
-          (query) =>
-            query(
+        const { id, oldest } = await this.#database.transaction(
+          async (query) => {
+            const { rows: own } = await query('select pg_current_xact_id()::text::bigint as id');
+            const { rows: others } = await query(
+              'select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as oldest',
+            );
+            await query(
               `update ${schema}.conversations set lease = null, in_flight = null, given_at = null, ready_at = ${now}
               where lease = any ($1)`,
               [tokens],
-            ),
+            );
+            return { id: Number(own[0]?.id), oldest: Number(others[0]?.oldest) };
+          },
           { withinMs: GIVE_BACK_MS },
         );
-        this.#lost = this.#lost.filter((token) => !tokens.includes(token));
+        for (const token of tokens) {
+          const younger = this.#lost.get(token) ?? id;
+          if (oldest >= younger) this.#lost.delete(token);
+          else this.#lost.set(token, younger);
+        }
       } catch {
-        await clock.sleep(RETRY_MS, this.#closing.signal);
-        if (this.#closing.signal.aborted) break;
+        // What is not given back now is so later.
       }
+      if (this.#lost.size === 0) break;
+      await clock.sleep(RETRY_MS, this.#closing.signal);
+      if (this.#closing.signal.aborted) break;
     }
     this.#giving = undefined;
   }

@@ -1,0 +1,82 @@
+import { describe, expect, test } from '@jest/globals';
+import { claimAll, one } from './contract.ts';
+import { openKit } from './postgres-kit.ts';
+import { DELIVERED, delivery, entry, message, strayEntry } from './samples.ts';
+
+/** What text may hold, and databases do not like. */
+const STRANGE = [
+  ['a NUL', 'a\0b'],
+  ['half of a pair', 'a\ud83db'],
+  ['quotes and backslashes', `'"\\'; drop table messages; -- {},NULL,"\\"`],
+  ['line ends', 'a\r\nb\u2028c\td'],
+  ['nothing but blanks', '  '],
+  ['much of the world', 'ภาษาไทย 🤷🏽‍♀️ \u200f\u202e ß İ'],
+] as const;
+
+describe('text with', () => {
+  test.each(STRANGE)('%s is stored wherever it may come', async (_name, text) => {
+    const kit = await openKit();
+    const store = await kit.start();
+    const placement = {
+      route: text,
+      delivery: delivery(text, { text, user: { name: text, custom_data: { [text]: text } } }),
+    };
+    const content = message({
+      text,
+      sender: text,
+      recipient: text,
+      name: text,
+      providerId: text,
+      fields: { [text]: [text, null] },
+    });
+    const strange = { ...entry('m1', 'a'), placement, message: content, tableVersion: text };
+    expect(await store.accept([strange, { ...strange, id: 'm2' }])).toMatchObject([
+      { id: 'm1', isDuplicate: false },
+      { id: 'm1', isDuplicate: true },
+    ]);
+    expect(await store.accept([{ ...strange, id: 'm3' }])).toMatchObject([{ id: 'm1', isDuplicate: true }]);
+    await store.accept([strayEntry('m4', text)]);
+    const claim = await one(store);
+    expect(claim.message.delivery).toEqual(placement.delivery);
+
+    const attempt = { at: 1, outcome: 'delivered', status: 200, duration: 1, detail: text } as const;
+    const failed = { state: 'waiting', dueInMs: 0, isSpent: true, detail: text, attempt } as const;
+    expect(await store.settle(claim, failed, undefined)).toMatchObject({ hasMore: true });
+    const settled = { state: 'delivered', messageId: text, createdAt: text, attempt } as const;
+    expect(await store.settle(await one(store), settled, undefined)).toMatchObject({ hasMore: false });
+    expect(await store.records.get('m1')).toMatchObject({ state: 'delivered', attempts: 2 });
+  });
+});
+
+test('fields that are null are null', async () => {
+  const kit = await openKit();
+  const store = await kit.start();
+  await store.accept([{ ...entry('m1', 'a'), message: message({ fields: null }) }]);
+  expect(await kit.query('select message -> $1 as fields from haptik_bridge.messages', ['fields'])).toEqual([
+    { fields: null },
+  ]);
+});
+
+test('a message of 4 MB goes in and out', async () => {
+  const kit = await openKit();
+  const store = await kit.start();
+  const text = 'äö"\\\n and so on, '.repeat(210_000);
+  await store.accept([{ ...entry('m1', 'a'), placement: { route: 'r', delivery: delivery('a', { text }) } }]);
+  const claim = await one(store);
+  expect(claim.message.delivery.text).toBe(text);
+  expect(await store.settle(claim, DELIVERED, undefined)).toEqual({ next: undefined, hasMore: false });
+});
+
+test('five thousand messages go in at once, in their order, and their repeats are known', async () => {
+  const kit = await openKit();
+  const store = await kit.start();
+  const many = Array.from({ length: 5_000 }, (_, index) =>
+    entry(`m${index}`, `c${index % 50}`, { providerId: `p${index}` }),
+  );
+  expect((await store.accept(many)).every(({ isDuplicate }) => !isDuplicate)).toBe(true);
+  const again = await store.accept(many.map((one) => ({ ...one, id: `again-${one.id}` })));
+  expect(again.map(({ id }) => id)).toEqual(many.map(({ id }) => id));
+  expect((await claimAll(store)).map(({ message: { id } }) => Number(id.slice(1))).sort((a, b) => a - b)).toEqual(
+    Array.from({ length: 50 }, (_, index) => index),
+  );
+});
