@@ -83,12 +83,16 @@ export class Dispatcher {
     const runs = [...this.#runs];
     if (runs.length === 0) return;
     const askedAt = this.#options.clock.elapsed();
-    const claims = runs.map(({ claim }) => claim);
-    const lost = new Set(await this.#options.store.renew(claims, LEASE_MS));
+    const { renewed, lost } = await this.#options.store.renew(
+      runs.map(({ claim }) => claim),
+      LEASE_MS,
+    );
+    const gone = new Set(lost);
+    const kept = new Set(renewed);
     for (const run of runs) {
       // One that was settled meanwhile is not meant: its run is at another claim, or over.
-      if (lost.has(run.claim)) run.cut.abort();
-      else run.leaseEndsAt = Math.max(run.leaseEndsAt, askedAt + LEASE_MS);
+      if (gone.has(run.claim)) run.cut.abort();
+      else if (kept.has(run.claim)) run.leaseEndsAt = Math.max(run.leaseEndsAt, askedAt + LEASE_MS);
     }
   }
 

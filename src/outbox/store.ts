@@ -28,8 +28,8 @@ export interface Store {
     keepLease: { readonly leaseMs: number } | undefined,
   ): Promise<SettleResult>;
 
-  /** Prolongs leases that are still held. @returns those that are not */
-  renew(claims: readonly Claim[], leaseMs: number): Promise<readonly Claim[]>;
+  /** Prolongs leases that are still held. */
+  renew(claims: readonly Claim[], leaseMs: number): Promise<Renewed>;
 
   /** What there is to do, for a process that delivers for these accounts. */
   look(accounts: readonly string[]): Promise<Sight>;
@@ -160,6 +160,13 @@ export interface Claim {
   /** The lease before this one ended without a settle: the message may have been sent already. */
   readonly isInDoubt: boolean;
   readonly message: WaitingMessage;
+}
+
+/** What became of leases. One that could not be prolonged right now is neither. */
+export interface Renewed {
+  readonly renewed: readonly Claim[];
+  /** Not held any more. */
+  readonly lost: readonly Claim[];
 }
 
 export interface WaitingMessage {

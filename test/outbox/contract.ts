@@ -255,12 +255,12 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
       await store.accept([entry('m1', 'a')]);
       const claim = await one(store);
       clock.advance(10_000);
-      expect(await store.renew([claim], LEASE_MS)).toEqual([]);
+      expect(await store.renew([claim], LEASE_MS)).toEqual({ renewed: [claim], lost: [] });
       clock.advance(10_000);
       expect(await claimAll(store)).toEqual([]);
       clock.advance(5_000);
       expect(await one(store)).toMatchObject({ isInDoubt: true });
-      expect(await store.renew([claim], LEASE_MS * 10)).toEqual([claim]);
+      expect(await store.renew([claim], LEASE_MS * 10)).toEqual({ renewed: [], lost: [claim] });
       clock.advance(LEASE_MS);
       expect(await claimAll(store)).toHaveLength(1);
     });

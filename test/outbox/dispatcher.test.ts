@@ -619,7 +619,7 @@ describe('store trouble', () => {
           throw new Error('I/O error');
         },
         settle: () => Promise.reject(new Error('not called')),
-        renew: async () => [],
+        renew: async () => ({ renewed: [], lost: [] }),
       },
       deliver: async () => DELIVERED,
       observe: () => {},

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import { claimAll, one } from './contract.ts';
+import { claimAll, KEEP, one } from './contract.ts';
 import { openKit } from './postgres-kit.ts';
-import { DELIVERED, delivery, entry, message, strayEntry } from './samples.ts';
+import { DEAD, DELIVERED, delivery, EVERY_ACCOUNT, entry, message, strayEntry } from './samples.ts';
 
 /** What text may hold, and databases do not like. */
 const STRANGE = [
@@ -46,6 +46,36 @@ describe('text with', () => {
     expect(await store.settle(await one(store), settled, undefined)).toMatchObject({ hasMore: false });
     expect(await store.records.get('m1')).toMatchObject({ state: 'delivered', attempts: 2 });
   });
+});
+
+test('names as long as they come: of a provider, a sender, a user, also of dead letters that are redriven in order', async () => {
+  const kit = await openKit();
+  const store = await kit.start();
+  const long = '🤷'.repeat(1_000);
+  const authId = 'a'.repeat(5_000);
+  const known = { ...entry('m1', authId), message: message({ sender: long, providerId: long }) };
+  expect(await store.accept([known, { ...known, id: 'again' }])).toMatchObject([
+    { isDuplicate: false },
+    { id: 'm1', isDuplicate: true },
+  ]);
+  await store.accept([entry('m2', authId), strayEntry('stray', long)]);
+  const first = await store.settle(await one(store), DEAD, KEEP);
+  if (first === 'stale' || !first.next) throw new Error('no next');
+  await store.settle(first.next, DEAD, undefined);
+  await store.accept([entry('m3', authId)]);
+  const { groups } = await store.records.walk({ state: 'dead', account: 'main' }, undefined);
+  expect(groups).toHaveLength(1);
+  const table = { version: 'v2', accounts: EVERY_ACCOUNT, place: () => entry('x', authId).placement };
+  for (const reroute of [false, true]) {
+    expect(await store.records.redrive(String(groups[0]), { reason: 'refused' }, { table, reroute })).toEqual({
+      redriven: reroute ? 0 : 2,
+      unplaced: 0,
+    });
+  }
+  const claim = await one(store);
+  expect([claim.message.id, claim.message.delivery.authId]).toEqual(['m1', authId]);
+  const then = await store.settle(claim, DELIVERED, KEEP);
+  expect(then).toMatchObject({ next: { message: { id: 'm2' } } });
 });
 
 test('fields that are null are null', async () => {

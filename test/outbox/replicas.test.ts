@@ -199,6 +199,22 @@ describe('a lease', () => {
   });
 });
 
+test('what a clock that was set back had made due in hours is due now; what is leased is left to its holder', async () => {
+  const { pass, first, second, clock, query } = await startReplicas(2);
+  first.farEnd.automatic = undefined;
+  first.dispatcher.start();
+  await send(first, 'leased', 'one');
+  await until('it is sent', () => first.farEnd.calls.length === 1);
+  await first.lanes.pause('main');
+  await send(second, 'asleep', 'two');
+  await first.lanes.resume('main');
+  await query('update haptik_bridge.conversations set ready_at = $1', [clock.elapsed() + 7_200_000]);
+  second.dispatcher.start();
+  await pass(8_000, 500);
+  const texts = [...first.farEnd.texts, ...second.farEnd.texts];
+  expect(texts.toSorted()).toEqual(['one', 'two']);
+});
+
 test('a replica without a free slot tells the others', async () => {
   const { pass, first, second } = await startReplicas(2, { maxConcurrency: 1 });
   const heard: string[] = [];

@@ -1,4 +1,4 @@
-import { conversationId } from '../postgres/conversation.ts';
+import { conversationId, repeatKey, shortKey } from '../postgres/conversation.ts';
 import { Contended, Database, type DatabaseOptions, type Parameter, type Query } from '../postgres/database.ts';
 import { migrate } from '../postgres/schema.ts';
 import { StoreRefused, StoreUnavailable } from '../store.ts';
@@ -24,13 +24,14 @@ const COLUMNS: Readonly<
   detail: ['text', ({ detail }) => detail],
   channel: ['text', ({ channel }) => channel],
   provider_id: ['text', ({ providerId }) => providerId],
+  repeat_key: ['uuid', ({ channel, providerId }) => repeatKey(channel, providerId)],
   account: ['text', ({ delivery }) => delivery?.account ?? null],
   business_id: ['bigint', ({ delivery }) => delivery?.businessId ?? null],
   auth_id: ['text', ({ delivery }) => delivery?.authId ?? null],
   sender: ['text', ({ sender }) => sender],
   message: ['json', ({ content }) => content.message],
   delivery: ['json', ({ content }) => content.delivery],
-  group_key: ['text', ({ groupKey }) => groupKey],
+  group_key: ['text', ({ groupKey }) => groupKey && shortKey(groupKey)],
   route: ['text', ({ route }) => route],
   table_version: ['text', ({ tableVersion }) => tableVersion],
   attempts: ['integer', ({ attempts }) => attempts],
@@ -124,7 +125,7 @@ export class Target {
         on conflict (id) do update set pending = c.pending + excluded.pending`,
         [
           waiting.map(({ key }) => idOf(key)),
-          waiting.map(({ key }) => key),
+          waiting.map(({ key }) => shortKey(key)),
           waiting.map(({ account }) => account),
           waiting.map(({ count }) => count),
         ],
@@ -147,7 +148,7 @@ export class Target {
           given_at = excluded.given_at`,
         [
           conversations.map(({ key }) => idOf(key)),
-          conversations.map(({ key }) => key),
+          conversations.map(({ key }) => shortKey(key)),
           conversations.map(({ account }) => account),
           conversations.map(({ stoppedBy }) => stoppedBy),
           conversations.map(({ inFlight }) => inFlight),

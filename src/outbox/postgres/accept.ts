@@ -2,7 +2,7 @@ import { conversationOf } from '../../message.ts';
 import { strayGroup } from '../records.ts';
 import type { Row } from '../rows.ts';
 import { type Acceptance, type Entry, StoreUnavailable } from '../store.ts';
-import { conversationId } from './conversation.ts';
+import { conversationId, repeatKey, shortKey } from './conversation.ts';
 import type { Database, Query } from './database.ts';
 
 /** Each of these is an array of one value an entry, in the order in which the statement names them. */
@@ -10,6 +10,7 @@ const COLUMNS = {
   id: 'text',
   channel: 'text',
   provider_id: 'text',
+  repeat_key: 'uuid',
   sender: 'text',
   message: 'text',
   route: 'text',
@@ -78,10 +79,9 @@ async function firstsOf({ schema }: Database, query: Query, repeats: readonly En
     repeats.length === 0
       ? { rows: [] }
       : await query(
-          `select r.place, m.id from unnest($1::text[], $2::text[]) with ordinality as r (channel, provider_id, place)
-          join ${schema}.messages m on m.channel = r.channel and m.provider_id = r.provider_id
-          order by m.seq for key share of m`,
-          [repeats.map(({ channel }) => channel), repeats.map(({ message }) => message.providerId ?? null)],
+          `select r.place, m.id from unnest($1::uuid[]) with ordinality as r (key, place)
+          join ${schema}.messages m on m.repeat_key = r.key order by m.seq for key share of m`,
+          [repeats.map(({ channel, message }) => repeatKey(channel, message.providerId))],
         );
   const firsts = new Map(rows.map(({ place, id }) => [repeats[Number(place) - 1], String(id)]));
   return (entry: Entry) => {
@@ -103,6 +103,7 @@ function valuesOf({
     id,
     channel,
     provider_id: message.providerId ?? null,
+    repeat_key: repeatKey(channel, message.providerId),
     sender: message.sender,
     message: JSON.stringify(message),
     route: placement.route,
@@ -111,11 +112,11 @@ function valuesOf({
   if ('dead' in placement) {
     const nowhere = { delivery: null, account: null, business_id: null, auth_id: null, conversation: null, key: null };
     const { dead: reason, detail } = placement;
-    const group_key = strayGroup(channel, message);
+    const group_key = shortKey(strayGroup(channel, message));
     return { ...common, ...nowhere, reason, detail, group_key, lease: null, lease_ms: null };
   }
   const { delivery } = placement;
-  const key = conversationOf(delivery);
+  const key = shortKey(conversationOf(delivery));
   return {
     ...common,
     reason: null,
@@ -139,13 +140,13 @@ function statement({ schema, now }: Database): string {
     with entries as (
       select * from unnest(${arrays.join(', ')}) with ordinality as e (${Object.keys(COLUMNS).join(', ')}, place)
     ), stored as (
-      insert into ${schema}.messages (id, conversation, state, reason, detail, channel, provider_id, account, business_id,
+      insert into ${schema}.messages (id, conversation, state, reason, detail, channel, provider_id, repeat_key, account, business_id,
         auth_id, sender, message, delivery, group_key, route, table_version, accepted_at, since, settled_at)
       select id, conversation, case when conversation is null then 'dead' else 'waiting' end, reason, detail, channel,
-        provider_id, account, business_id, auth_id, sender, message::json, delivery::json, group_key, route, table_version,
+        provider_id, repeat_key, account, business_id, auth_id, sender, message::json, delivery::json, group_key, route, table_version,
         ${now}, ${now}, case when conversation is null then ${now} end
       from entries order by place
-      on conflict (channel, provider_id) where provider_id is not null do nothing
+      on conflict (repeat_key) where repeat_key is not null do nothing
       returning seq, id, conversation, accepted_at
     ), firsts as (
       select distinct on (s.conversation) s.conversation, s.seq, e.key, e.account, e.lease, e.lease_ms

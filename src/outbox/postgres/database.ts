@@ -56,6 +56,8 @@ const IDLE_MS = 2_000;
 const TRANSACTION_MS = 5_000;
 /** So much earlier than we do, the database itself ends what takes too long: its word costs no connection. */
 const ANSWER_MS = 100;
+/** What is asked once a second is not waited for much longer: whoever asks is to know soon that there is no answer. */
+const ASK_MS = 2_000;
 const CONFLICT_TRIES = 5;
 const INT8 = 20;
 /** Each has a digit, which the names of the system's errors (EPIPE) lack. */
@@ -102,6 +104,16 @@ export class Database {
       types: { getTypeParser: (oid, format) => (oid === INT8 ? Number : pg.types.getTypeParser(oid, format)) },
     };
     this.#pool = this.#open();
+    this.#refuseFaults();
+  }
+
+  /** A certificate that is not there, for one, is found out when it is read: for the first connection. */
+  #refuseFaults(): void {
+    try {
+      new pg.Client(this.#config);
+    } catch (cause) {
+      throw new StoreRefused(`DATABASE_URL cannot be used (${messageOf(cause)}).`, { cause });
+    }
   }
 
   /** The time in milliseconds since the epoch, as it stands in statements. */
@@ -112,6 +124,25 @@ export class Database {
   /** A connection of its own, outside of the pool, over a socket that is not connected yet. */
   client(socket: Socket): pg.Client {
     return new pg.Client({ ...this.#config, stream: () => socket });
+  }
+
+  /**
+   * Statements, without parameters, that are asked often: a transaction in one request.
+   *
+   * @returns what the last of them gives
+   * @throws {CommitUnknown | StoreUnavailable}
+   */
+  ask(sql: string): Promise<readonly Row[]> {
+    const deadline = this.#clock.elapsed() + ASK_MS;
+    return this.#within(deadline, async (query, client) => {
+      const all = `${this.#begin(ASK_MS - ANSWER_MS, 0)}; ${sql}; ${COMMIT}`;
+      try {
+        return (await withoutWarning(client, () => query(all))).rows;
+      } catch (error) {
+        await query('rollback').catch(() => undefined);
+        throw error;
+      }
+    });
   }
 
   /**
@@ -146,13 +177,7 @@ export class Database {
   #try<T>(work: (query: Query) => Promise<T>, deadline: number, lockMs: number): Promise<T> {
     return this.#within(deadline, async (query, client) => {
       const ms = Math.max(1, Math.ceil(deadline - this.#clock.elapsed() - ANSWER_MS));
-      // What is relied on is said, whatever the role's or the database's defaults are: that a statement sees what was
-      // committed before it, and that a commit warns.
-      await query(
-        `begin isolation level read committed; set local statement_timeout = ${ms};
-        set local idle_in_transaction_session_timeout = ${IDLE_MS}; set local lock_timeout = ${lockMs};
-        set local synchronous_commit = on; set local client_min_messages = warning`,
-      );
+      await query(this.#begin(ms, lockMs));
       let result: T;
       try {
         result = await work(query);
@@ -163,6 +188,16 @@ export class Database {
       await commit(query, client);
       return result;
     });
+  }
+
+  /**
+   * What is relied on is said, whatever the role's or the database's defaults are: that a statement sees what was
+   * committed before it, and that a commit warns.
+   */
+  #begin(statementMs: number, lockMs: number): string {
+    return `begin isolation level read committed; set local statement_timeout = ${statementMs};
+      set local idle_in_transaction_session_timeout = ${IDLE_MS}; set local lock_timeout = ${lockMs};
+      set local synchronous_commit = on; set local client_min_messages = warning`;
   }
 
   /** Lends a connection until the deadline; what is not done by then is cut off, and so not committed. */
@@ -184,8 +219,7 @@ export class Database {
     client.on('error', onError);
     const query: Query = async (sql, parameters) => {
       try {
-        const { rows, rowCount } = await client.query(sql, parameters?.map(clean));
-        return { rows, rowCount: rowCount ?? 0 };
+        return lastOf(await client.query(sql, parameters?.map(clean)));
       } catch (cause) {
         if (breaksOff(cause)) breakOff(messageOf(cause));
         throw broken ?? refusalOf(cause, this.place);
@@ -232,6 +266,18 @@ export class Database {
   }
 }
 
+/** Of several statements, what the last one gives that gives anything. */
+function lastOf(results: pg.QueryResult | readonly pg.QueryResult[]): Rows {
+  const all = Array.isArray(results) ? results : [results];
+  const { rows, rowCount } = all.findLast(({ fields }) => fields.length > 0) ?? all.at(-1) ?? { rows: [], rowCount: 0 };
+  return { rows, rowCount: rowCount ?? 0 };
+}
+
+/** As they stand in a statement. */
+export function literals(values: readonly string[]): string {
+  return `array[${values.map((value) => pg.escapeLiteral(value)).join(', ')}]::text[]`;
+}
+
 /** PostgreSQL's text holds no NUL, and what a far end says may. */
 function clean(parameter: Parameter): unknown {
   if (typeof parameter === 'string') return parameter.replaceAll('\0', '\u{fffd}');
@@ -242,21 +288,31 @@ function clean(parameter: Parameter): unknown {
  * A time-out in a commit that waits for a standby would not undo it: it would be told of as made, though a failover may
  * lose it. So the commit has none, and a warning with it counts as not knowing.
  */
+const COMMIT = 'set local statement_timeout = 0; commit';
+
 async function commit(query: Query, client: pg.PoolClient): Promise<void> {
+  try {
+    await withoutWarning(client, () => query(COMMIT));
+  } catch (cause) {
+    if (CONFLICTS.has(codeOf(cause)) || cause instanceof CommitUnknown) throw cause;
+    throw new CommitUnknown(`whether it was stored is not known (${messageOf(cause)}).`, { cause });
+  }
+}
+
+/** @throws {CommitUnknown} */
+async function withoutWarning<T>(client: pg.PoolClient, work: () => Promise<T>): Promise<T> {
   let warning: string | undefined;
   const onNotice = (notice: { readonly message?: string | undefined }) => {
     warning = notice.message ?? 'a warning';
   };
   client.on('notice', onNotice);
   try {
-    await query('set local statement_timeout = 0; commit');
-  } catch (cause) {
-    if (CONFLICTS.has(codeOf(cause))) throw cause;
-    throw new CommitUnknown(`whether it was stored is not known (${messageOf(cause)}).`, { cause });
+    const result = await work();
+    if (warning !== undefined) throw new CommitUnknown(`whether it was stored is not known (${warning}).`);
+    return result;
   } finally {
     client.off('notice', onNotice);
   }
-  if (warning !== undefined) throw new CommitUnknown(`whether it was stored is not known (${warning}).`);
 }
 
 /** What the database said, else that it cannot be used, in words that say what to do. */

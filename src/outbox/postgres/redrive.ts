@@ -1,7 +1,7 @@
 import { conversationOf, type Placement, UNROUTED_REASONS } from '../../message.ts';
 import type { Redriven, Routing } from '../records.ts';
 import type { Row } from '../rows.ts';
-import { conversationId } from './conversation.ts';
+import { conversationId, shortKey } from './conversation.ts';
 import { unstop } from './conversations.ts';
 import type { Database, Parameter, Query } from './database.ts';
 import { messageIn } from './rows.ts';
@@ -103,7 +103,13 @@ function fateOf(row: Row, group: string, { table, reroute }: Routing): Fate {
   if (placement && 'dead' in placement) return { kind: 'stays', seq, placement };
   const account = placement?.delivery.account ?? String(row.account);
   if (!table.accounts.has(account)) return { kind: 'stays', seq, placement: undefined };
-  return { kind: 'back', seq, key: placement ? conversationOf(placement.delivery) : group, account, placement };
+  return {
+    kind: 'back',
+    seq,
+    key: placement ? shortKey(conversationOf(placement.delivery)) : group,
+    account,
+    placement,
+  };
 }
 
 async function writeBack(query: Query, { schema, now }: Tables, back: readonly Back[], version: string): Promise<void> {

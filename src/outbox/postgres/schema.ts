@@ -30,6 +30,8 @@ const MIGRATIONS: readonly Migration[] = [
         detail text,
         channel text not null,
         provider_id text,
+        -- A digest of channel and provider_id, by which repeats are recognised.
+        repeat_key uuid,
         account text,
         business_id bigint,
         auth_id text,
@@ -56,7 +58,7 @@ const MIGRATIONS: readonly Migration[] = [
         fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.2,
         autovacuum_analyze_scale_factor = 0.05
       );
-      create unique index messages_by_provider_id on ${schema}.messages (channel, provider_id) where provider_id is not null;
+      create unique index messages_by_repeat_key on ${schema}.messages (repeat_key) where repeat_key is not null;
       create index messages_waiting on ${schema}.messages (conversation, seq) where state = 'waiting';
       create index messages_oldest on ${schema}.messages (account, seq) where state = 'waiting';
       create index messages_aside on ${schema}.messages (state, seq) where state in ('dead', 'unknown');

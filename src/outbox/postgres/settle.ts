@@ -2,6 +2,7 @@ import { conversationOf } from '../../message.ts';
 import type { Row } from '../rows.ts';
 import type { Claim, Settlement, SettleResult } from '../store.ts';
 import { heads, toClaim } from './claim.ts';
+import { shortKey } from './conversation.ts';
 import type { Database, Query } from './database.ts';
 import { logged } from './doubt.ts';
 
@@ -96,7 +97,7 @@ async function settleMessages(
       ended.map(({ settlement }) => (settlement.state === 'delivered' ? settlement.messageId : null)),
       ended.map(({ settlement }) => (settlement.state === 'delivered' ? settlement.createdAt : null)),
       ended.map(({ claim, settlement: { state } }) =>
-        state === 'dead' || state === 'unknown' ? conversationOf(claim.message.delivery) : null,
+        state === 'dead' || state === 'unknown' ? shortKey(conversationOf(claim.message.delivery)) : null,
       ),
       ended.map(({ settlement: { attempt } }) => (attempt ? attemptJson(attempt) : null)),
     ],

@@ -1,6 +1,6 @@
 import type { HoldCause, Share, Sight } from '../store.ts';
 import { StoreUnavailable } from '../store.ts';
-import type { Database } from './database.ts';
+import { type Database, literals } from './database.ts';
 
 /** Who has not been seen for that long does not deliver any more: its leases have ended too. */
 const LIVE_MS = 15_000;
@@ -21,17 +21,16 @@ const FLOOR_MS = 10_000;
 /** What there is to do, and who shares it. @throws {StoreUnavailable} also where the database may only be read */
 export async function look(database: Database, replica: string, accounts: readonly string[]): Promise<Look> {
   const { schema, now } = database;
-  const { rows } = await database.query(
+  const rows = await database.ask(
     `select ${now} as now, current_setting('transaction_read_only') as read_only,
       (select coalesce(json_agg(json_build_array(w.account, (
         select ready_at from ${schema}.conversations c
         where c.account = w.account and stopped_by is null order by ready_at limit 1
-      ))), '[]') from unnest($1::text[]) as w (account)) as due,
+      ))), '[]') from unnest(${literals(accounts)}) as w (account)) as due,
       (select coalesce(json_agg(h), '[]') from ${schema}.holds h) as holds,
       (select coalesce(json_agg(id order by joined_at, id), '[]') from ${schema}.replicas
         where seen_at > ${now} - ${LIVE_MS}) as replicas,
-      (select joined_at from ${schema}.replicas where id = $2) as joined_at`,
-    [accounts, replica],
+      (select joined_at from ${schema}.replicas where id = any (${literals([replica])})) as joined_at`,
   );
   const row = rows[0] ?? {};
   if (row.read_only === 'on') throw new StoreUnavailable(`${database.place} can only be read right now.`);

@@ -9,6 +9,7 @@ import {
   type ConversationRef,
   type Entry,
   type Hold,
+  type Renewed,
   type Settlement,
   type SettleResult,
   type Sight,
@@ -21,8 +22,11 @@ import { accept } from './accept.ts';
 import { Announcements } from './announcements.ts';
 import { Batches } from './batches.ts';
 import { type Claimed, claim, type Wanted } from './claim.ts';
-import { CommitUnknown, Contended, Database } from './database.ts';
+import { Database } from './database.ts';
+import { LostLeases } from './lost-leases.ts';
+import { Presence } from './presence.ts';
 import { postgresRecords } from './records.ts';
+import { renew } from './renew.ts';
 import { migrate } from './schema.ts';
 import { type Ended, type Settled, settle } from './settle.ts';
 import { look } from './sight.ts';
@@ -46,14 +50,6 @@ const LOCK_AGAIN_MS = 50;
 const WORK_MS = 5_000;
 /** Messages in one transaction: more are no cheaper each. */
 const BATCH = 200;
-/** Others take a process for gone that is not seen three times. */
-const BEAT_MS = 5_000;
-const RETRY_MS = 1_000;
-/** How many times longer than it took what waits is not counted again. */
-const SPARING = 100;
-/** Leases of claims that may have been committed without our knowing; looked for in all conversations. */
-const GIVE_BACK_MS = 30_000;
-
 /** The outbox in PostgreSQL, which any number of processes share. */
 export class PostgresStore implements Store {
   readonly #options: PostgresOptions;
@@ -65,13 +61,12 @@ export class PostgresStore implements Store {
   readonly #settles: Batches<Ended, SettleResult>;
   readonly #announcements: Announcements;
   readonly #waiting = new Tally();
-  readonly #health = new WriteHealth(() => this.#beat());
-  readonly #closing = new AbortController();
+  readonly #presence: Presence;
+  readonly #health = new WriteHealth(() => this.#presence.say());
+  readonly #lost: LostLeases;
   #floors: ReadonlyMap<string, number> = new Map();
-  /** Tokens of leases that may be committed yet, and the first transaction that is surely younger than theirs. */
-  readonly #lost = new Map<string, number | undefined>();
-  #giving: Promise<void> | undefined;
-  #beating: Promise<void> = Promise.resolve();
+  /** Those that this process delivers for. */
+  #accounts: readonly string[] = [];
   /** The operator's side of it. */
   readonly records: Records;
   readonly turns: Turns;
@@ -83,13 +78,13 @@ export class PostgresStore implements Store {
       await migrate(store.#database);
       await store.#refuseHalves();
       await store.#warn();
-      await store.#beat();
-      await store.#count();
+      await store.#presence.say();
+      await store.#presence.count();
     } catch (error) {
       await store.#database.close();
       throw error;
     }
-    store.#beating = store.#keepSeen();
+    store.#presence.keep(store.#health);
     return store;
   }
 
@@ -117,7 +112,15 @@ export class PostgresStore implements Store {
       withinMs: WORK_MS,
       clock,
     });
+    this.#lost = new LostLeases({ database, clock });
     this.#announcements = new Announcements({ database, clock, replica: this.#replica });
+    this.#presence = new Presence({
+      database,
+      replica: this.#replica,
+      waiting: this.#waiting,
+      accounts: () => this.#accounts,
+      clock,
+    });
     this.records = postgresRecords(database, clock);
     this.turns = turnsOf(database, this.#replica);
   }
@@ -143,7 +146,8 @@ export class PostgresStore implements Store {
   async #accept(batch: readonly (readonly Entry[])[], deadline: number, isAlone: boolean) {
     const entries = batch.flat();
     const leases = entries.flatMap(({ lease }) => (lease ? lease.token : []));
-    const acceptances = await this.#leasing(leases, () =>
+    const acceptances = await this.#lost.watch(
+      leases,
       this.#database.transaction((query) => accept(this.#database, query, entries), {
         withinMs: deadline - this.#options.clock.elapsed(),
         lockMs: isAlone ? LOCK_AGAIN_MS : LOCK_MS,
@@ -167,7 +171,8 @@ export class PostgresStore implements Store {
       floor: this.#floors.get(request.account) ?? 0,
     }));
     const tokens = wanted.map(({ token }) => token);
-    const { results, mended }: Claimed = await this.#leasing(tokens, () =>
+    const { results, mended }: Claimed = await this.#lost.watch(
+      tokens,
       this.#database.transaction((query) => claim(this.#database, query, wanted), {
         withinMs: deadline - this.#options.clock.elapsed(),
       }),
@@ -195,39 +200,15 @@ export class PostgresStore implements Store {
     return settled.map(({ result }) => result);
   }
 
-  async renew(claims: readonly Claim[], leaseMs: number): Promise<readonly Claim[]> {
-    try {
-      return await this.#renew(claims, leaseMs, '');
-    } catch (error) {
-      if (!(error instanceof Contended)) throw error;
-      // Somebody holds one of them: the others must not end with it.
-      return this.#renew(claims, leaseMs, 'skip locked');
-    }
-  }
-
-  async #renew(claims: readonly Claim[], leaseMs: number, mode: '' | 'skip locked'): Promise<readonly Claim[]> {
-    const { schema, now } = this.#database;
-    const { rows } = await this.#database.transaction(
-      (query) =>
-        query(
-          `with held as (
-            select c.id from ${schema}.conversations c
-            join unnest($1::uuid[], $2::text[]) as w (id, lease) on c.id = w.id and c.lease = w.lease
-            order by c.id for update of c ${mode}
-          )
-          update ${schema}.conversations c set ready_at = ${now} + $3 from held where c.id = held.id returning c.id`,
-          [claims.map(({ conversation }) => String(conversation)), claims.map(({ lease }) => lease), leaseMs],
-        ),
-      { lockMs: LOCK_MS },
-    );
-    const held = new Set(rows.map(({ id }) => id));
-    return claims.filter(({ conversation }) => !held.has(conversation));
+  renew(claims: readonly Claim[], leaseMs: number): Promise<Renewed> {
+    return renew(this.#database, claims, leaseMs);
   }
 
   async look(accounts: readonly string[]): Promise<Sight> {
     try {
       const { floors, ...sight } = await look(this.#database, this.#replica, accounts);
       this.#floors = floors;
+      this.#accounts = accounts;
       return sight;
     } catch (error) {
       this.#health.doubt();
@@ -280,115 +261,9 @@ export class PostgresStore implements Store {
   }
 
   async close(): Promise<void> {
-    this.#closing.abort();
-    await Promise.all([this.#accepts.idle(), this.#claims.idle(), this.#settles.idle(), this.#beating, this.#giving]);
-    await this.#announcements.close();
-    const { schema } = this.#database;
-    // Otherwise the others find out by themselves.
-    await this.#database.query(`delete from ${schema}.replicas where id = $1`, [this.#replica]).catch(() => undefined);
+    await Promise.all([this.#accepts.idle(), this.#claims.idle(), this.#settles.idle(), this.#lost.close()]);
+    await Promise.all([this.#announcements.close(), this.#presence.leave()]);
     await this.#database.close();
-  }
-
-  /**
-   * A transaction that leases under these tokens. Where it may have been committed without our knowing, nobody delivers
-   * from what it has leased: that is given back as soon as the database answers, and nothing of it is in doubt.
-   */
-  async #leasing<T>(tokens: readonly string[], work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      if (error instanceof CommitUnknown && tokens.length > 0) {
-        for (const token of tokens) this.#lost.set(token, undefined);
-        this.#giving ??= this.#giveBack();
-      }
-      throw error;
-    }
-  }
-
-  /**
-   * Until the transactions have surely ended: what was asked to commit may do so much later than we stop to wait for it.
-   * They are older than whatever begins once we know; when all of that age have ended, so have they.
-   */
-  async #giveBack(): Promise<void> {
-    const { schema, now } = this.#database;
-    const { clock } = this.#options;
-    while (this.#lost.size > 0) {
-      const tokens = [...this.#lost.keys()];
-      try {
-        const { id, oldest } = await this.#database.transaction(
-          async (query) => {
-            const { rows: own } = await query('select pg_current_xact_id()::text::bigint as id');
-            const { rows: others } = await query(
-              'select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as oldest',
-            );
-            await query(
-              `update ${schema}.conversations set lease = null, in_flight = null, given_at = null, ready_at = ${now}
-              where lease = any ($1)`,
-              [tokens],
-            );
-            return { id: Number(own[0]?.id), oldest: Number(others[0]?.oldest) };
-          },
-          { withinMs: GIVE_BACK_MS },
-        );
-        for (const token of tokens) {
-          const younger = this.#lost.get(token) ?? id;
-          if (oldest >= younger) this.#lost.delete(token);
-          else this.#lost.set(token, younger);
-        }
-      } catch {
-        // What is not given back now is so later.
-      }
-      if (this.#lost.size === 0) break;
-      await clock.sleep(RETRY_MS, this.#closing.signal);
-      if (this.#closing.signal.aborted) break;
-    }
-    this.#giving = undefined;
-  }
-
-  /** Says that this process is there; what is written shows also whether the database can be written. */
-  async #beat(): Promise<void> {
-    const { schema, now } = this.#database;
-    await this.#database.transaction(
-      (query) =>
-        query(
-          `insert into ${schema}.replicas (id, joined_at, seen_at) values ($1, ${now}, ${now})
-          on conflict (id) do update set seen_at = excluded.seen_at`,
-          [this.#replica],
-        ),
-      { withinMs: ACCEPT_MS },
-    );
-  }
-
-  async #keepSeen(): Promise<void> {
-    const { clock } = this.#options;
-    const { signal } = this.#closing;
-    let countAt = 0;
-    let pause = BEAT_MS;
-    for (;;) {
-      await clock.sleep(pause, signal);
-      if (signal.aborted) return;
-      try {
-        await this.#health.watch(this.#beat());
-        const now = clock.elapsed();
-        if (now >= countAt) {
-          await this.#count();
-          countAt = now + (clock.elapsed() - now) * SPARING;
-        }
-        pause = BEAT_MS;
-      } catch {
-        // Whoever accepts or claims says so.
-        pause = RETRY_MS;
-      }
-    }
-  }
-
-  /** What waits in each account, whoever has stored or delivered it. */
-  async #count(): Promise<void> {
-    const { schema } = this.#database;
-    const { rows } = await this.#database.query(
-      `select account, sum(pending) as waiting from ${schema}.conversations group by account`,
-    );
-    this.#waiting.set(new Map(rows.map(({ account, waiting }) => [String(account), Number(waiting)])));
   }
 
   /** Of what is still to come repeats would not be recognised, and what is there already sleeps. */

@@ -1,5 +1,6 @@
 import { conversationOf, type Delivery } from '../../message.ts';
 import type { ConversationRef } from '../store.ts';
+import { shortKey } from './conversation.ts';
 import type { Database, Query } from './database.ts';
 
 /** What keeps the tables small and right, a little at a time. Several processes may do so at once: each skips what another has in hand. */
@@ -116,7 +117,7 @@ async function findAgain(
     const { rowCount } = await query(
       `insert into ${schema}.conversations (id, key, account, pending, ready_at) values ($1, $2, $3, $4, ${now})
       on conflict (id) do nothing`,
-      [String(conversation), conversationOf(delivery), delivery.account, Number(waiting)],
+      [String(conversation), shortKey(conversationOf(delivery)), delivery.account, Number(waiting)],
     );
     if (rowCount > 0)
       found.push({ conversation: String(conversation), account: delivery.account, by: Number(waiting) });

@@ -13,6 +13,7 @@ import {
   type Entry,
   type Hold,
   type HoldCause,
+  type Renewed,
   type Settlement,
   type SettleResult,
   type Share,
@@ -130,10 +131,12 @@ export class SqliteStore implements Store {
     return result;
   }
 
-  renew(claims: readonly Claim[], leaseMs: number): Promise<readonly Claim[]> {
+  renew(claims: readonly Claim[], leaseMs: number): Promise<Renewed> {
     return this.#commits.run(() => {
       const until = this.#steadyNow() + leaseMs;
-      return claims.filter(({ conversation, lease }) => this.#sql.renew.run(until, conversation, lease).changes === 0);
+      const isHeld = ({ conversation, lease }: Claim) => this.#sql.renew.run(until, conversation, lease).changes > 0;
+      const renewed = claims.filter(isHeld);
+      return { renewed, lost: claims.filter((claim) => !renewed.includes(claim)) };
     });
   }
 
