@@ -1,6 +1,8 @@
+import nodeFetch, { Headers } from 'node-fetch';
 import { z } from 'zod';
 import { onStopSignal } from '../../src/cli/signals.ts';
 import type { Clock } from '../../src/clock.ts';
+import { NAME_HEADER } from './name.ts';
 import { seeded } from './random.ts';
 import { watchStalls } from './span.ts';
 
@@ -12,6 +14,7 @@ process.on('disconnect', () => process.exit(1));
 const order = z.object({ offsetMs: z.number() });
 const started = z
   .object({
+    CHAOS_NAME: z.string(),
     CHAOS_SEED: z.coerce.number(),
     CHAOS_SPEED: z.coerce.number(),
     CHAOS_EPOCH_MS: z.coerce.number(),
@@ -50,6 +53,12 @@ try {
       (random) => () =>
         random() / 10
     )(seeded(started.CHAOS_SEED)),
+    // So that the far end can tell who called.
+    fetch: (url, init) => {
+      const headers = new Headers(init?.headers);
+      headers.set(NAME_HEADER, started.CHAOS_NAME);
+      return nodeFetch(url, { ...init, headers });
+    },
   });
   watchStalls(settings.deliveryTimeoutMs / 8, (stall) => process.send?.({ stall }));
   process.send?.({ url: bridge.url, adminUrl: bridge.adminUrl });

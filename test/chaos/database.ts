@@ -3,29 +3,22 @@ import { DatabaseSync } from 'node:sqlite';
 import { systemClock } from '../../src/clock.ts';
 import { SqliteStore } from '../../src/outbox/sqlite/store.ts';
 import type { Backup } from './acts.ts';
+import { type Kept, keptOf } from './kept.ts';
 
-/** What a bridge's database says once nobody has it open. */
-export function readDatabase(file: string) {
+/** What a file says once nobody has it open. */
+export function readDatabase(file: string): Kept & { readonly ids: ReadonlySet<string> } {
   using database = new DatabaseSync(file);
-  const rows = (state: string) =>
-    database
-      .prepare('select provider_id, reason from messages where state = ?')
-      .all(state)
-      .map(({ provider_id, reason }) => [String(provider_id), String(reason)] as const);
-  const idsOf = (state: string) => rows(state).map(([id]) => id);
+  const rows = database
+    .prepare('select provider_id, state, reason from messages order by seq')
+    .all()
+    .map(({ provider_id, state, reason }) => ({
+      id: String(provider_id),
+      state: String(state),
+      reason: reason === null ? null : String(reason),
+    }));
   const { integrity_check: integrity } = database.prepare('pragma integrity_check').get() ?? {};
-  return {
-    waiting: idsOf('waiting'),
-    unknown: idsOf('unknown'),
-    dead: new Map(rows('dead')),
-    ids: new Set(
-      database
-        .prepare('select provider_id from messages')
-        .all()
-        .map((row) => String(row.provider_id)),
-    ),
-    damage: integrity === 'ok' ? [] : [`${file} is damaged: ${integrity}`],
-  };
+  const damage = integrity === 'ok' ? [] : [`${file} is damaged: ${integrity}`];
+  return { ...keptOf(rows, damage), ids: new Set(rows.map(({ id }) => id)) };
 }
 
 const ignore = () => undefined;

@@ -2,9 +2,10 @@ import type { Call, Evidence } from './checker.ts';
 
 export const TIMEOUT_MS = 700;
 export const arrival = (id: string, account = 'north') => ({ account, conversation: 'north0x0', id });
-export const acknowledged = (id: string) => ({ id, bridgeId: `bridge's ${id}` });
+export const acknowledged = (id: string) => ({ id, bridgeId: `bridge's ${id}`, hasId: true, tries: 1 });
 export const call = (id: string, from: number, end: Call['end'] = 'delivered', took = 5): Call => ({
   id,
+  by: 'one',
   from,
   to: from + took,
   end,
@@ -23,10 +24,14 @@ export function evidence(but: Partial<Evidence> = {}): Evidence {
     told: new Set(),
     decisions: [],
     holds: [],
+    deaf: [],
+    noticeMs: 0,
     once: [],
     waiting: [],
     unknown: [],
     dead: new Map(),
+    discarded: new Map(),
+    copies: new Map(),
     timeoutMs: TIMEOUT_MS,
     ...but,
   };

@@ -3,8 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { type LoggedMessage, Simulator } from '../../src/haptik/simulator.ts';
 import type { Call } from './checker.ts';
+import { NAME_HEADER } from './name.ts';
 import type { Random } from './random.ts';
-import { CLEAR, type Weather } from './schedule.ts';
+import { CLEAR, type Weather } from './weather.ts';
 
 /** One account's Haptik. It lives in this process, and so survives whatever happens to the bridge. */
 export interface FarEnd {
@@ -48,7 +49,8 @@ export async function openFarEnd(random: Random): Promise<FarEnd> {
       const delayMs = Math.max(longestDelay(weatherThen), longestDelay(weather));
       logsUntil.set(id, Math.max(logsUntil.get(id) ?? 0, from + delayMs + SLACK_MS));
       const isCutting = cuts(weatherThen) || cuts(weather);
-      calls.push({ id, from, to: Date.now(), end: endOf(response, isCutting) });
+      const by = String(request.headers[NAME_HEADER]);
+      calls.push({ id, by, from, to: Date.now(), end: endOf(response, isCutting) });
     });
   };
   subscribe(CALLS, onCall);

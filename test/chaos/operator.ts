@@ -1,9 +1,16 @@
 import { z } from 'zod';
 
+/** A process of the bridge, as operators see it. */
+export interface Desk {
+  /** Where the operator's listener is right now; undefined while it is down. */
+  readonly adminUrl: string | undefined;
+  /** `isFelt`: while it cannot write, anything may be said but that it was done. */
+  readonly troubles: { readonly isFelt: boolean };
+}
+
 export interface OperatorOptions {
-  /** Where the operator's listener is right now; undefined while the bridge is down. */
-  readonly url: () => string | undefined;
-  readonly isDiskFull: () => boolean;
+  /** Whom the next word is said to: any process will do. */
+  readonly desk: () => Desk;
   /** An answer that no operator should ever get. */
   readonly onMisdeed: (what: string) => void;
 }
@@ -14,6 +21,9 @@ export interface Aside {
   readonly id: string;
   readonly provider_id: string;
 }
+
+/** Why a person gives a message up. */
+export const DISCARDED = 'nobody wants it any more';
 
 const aside = z.object({ id: z.string(), provider_id: z.string() });
 const page = z.object({ items: z.array(aside), next: z.string().nullable() });
@@ -26,6 +36,8 @@ const accounts = z.object({ items: z.array(account) });
  */
 export class Operator {
   readonly #options: OperatorOptions;
+  /** What was decided without an answer: it may be done when it is said again. */
+  readonly #unanswered = new Set<string>();
 
   constructor(options: OperatorOptions) {
     this.#options = options;
@@ -45,8 +57,11 @@ export class Operator {
     return items;
   }
 
-  async decide(id: string, decision: 'confirm' | 'redrive'): Promise<void> {
-    await this.#ask('POST', `/api/messages/${id}/${decision}`, {});
+  async decide(id: string, decision: 'confirm' | 'redrive' | 'discard'): Promise<void> {
+    const body = decision === 'discard' ? { reason: DISCARDED } : {};
+    const answer = await this.#ask('POST', `/api/messages/${id}/${decision}`, body, this.#unanswered.has(id));
+    if (answer === undefined) this.#unanswered.add(id);
+    else this.#unanswered.delete(id);
   }
 
   /** @returns whether it is known to be so now */
@@ -67,15 +82,17 @@ export class Operator {
   }
 
   /** @returns undefined when there was no answer, or none that says that it is done */
-  async #ask(method: 'GET' | 'POST', path: string, body?: object): Promise<unknown> {
-    const wasFull = this.#options.isDiskFull();
+  async #ask(method: 'GET' | 'POST', path: string, body?: object, mayBeDone = false): Promise<unknown> {
+    const { adminUrl, troubles } = this.#options.desk();
+    const wasTroubled = troubles.isFelt;
     try {
-      const init = body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
-      const answer = await fetch(`${this.#options.url()}${path}`, { method, ...init });
+      const init = body && { body: JSON.stringify(body) };
+      const headers = { connection: 'close', ...(body && { 'content-type': 'application/json' }) };
+      const answer = await fetch(`${adminUrl}${path}`, { method, headers, ...init });
       const text = await answer.text();
       if (answer.ok) return JSON.parse(text);
-      // Of a full disk anything may be said but that it was done. Otherwise also a 503 is a fault: all that is ours is one.
-      if (!wasFull && !this.#options.isDiskFull())
+      // Where it is not in trouble also a 503 is a fault: all that is ours is one.
+      if (!wasTroubled && !troubles.isFelt && !(mayBeDone && answer.status === 409))
         this.#options.onMisdeed(`${method} ${path} was answered ${answer.status}: ${text}`);
     } catch {
       // Down, or killed meanwhile.

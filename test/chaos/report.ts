@@ -4,19 +4,18 @@ import type { ChaosResult } from './chaos.ts';
 const NAMED = 5;
 
 /** The result as an aligned table, and in the end whether the promises were kept. */
-export function describeResult({ report, misdeeds, isKept }: ChaosResult): string {
-  const { acknowledged, delivered, duplicated, decided, broken } = report;
-  const causes = Object.entries(duplicated);
+export function describeResult({ report, faults, restMs, misdeeds, isKept }: ChaosResult): string {
+  const { acknowledged, delivered, duplicated, overlapped, decided, broken } = report;
   const rows: readonly (readonly [string, number, string])[] = [
+    byCause('faults', faults),
     ['accepted', acknowledged, ''],
     ['delivered', delivered, ''],
-    [
-      'duplicated',
-      causes.reduce((sum, [, count]) => sum + count, 0),
-      causes.map(([cause, n]) => `${cause} ${n}`).join(', '),
-    ],
+    byCause('duplicated', duplicated),
+    byCause('overlapped', overlapped),
     ['confirmed', decided.confirm, ''],
     ['redriven', decided.redrive, ''],
+    ['discarded', decided.discard, ''],
+    ['s until at rest', Math.ceil(restMs / 1_000), ''],
     ...Object.entries(broken).map(([breach, ids]) => [breach, ids.length, named(ids)] as const),
     ['other misdeeds', misdeeds.length, named(misdeeds)],
   ];
@@ -30,4 +29,10 @@ export function describeResult({ report, misdeeds, isKept }: ChaosResult): strin
 
 function named(what: readonly string[]): string {
   return what.length > NAMED ? `${what.slice(0, NAMED).join(', ')}, …` : what.join(', ');
+}
+
+function byCause(what: string, counts: Readonly<Record<string, number>>): readonly [string, number, string] {
+  const causes = Object.entries(counts);
+  const sum = causes.reduce((all, [, count]) => all + count, 0);
+  return [what, sum, causes.map(([cause, count]) => `${cause} ${count}`).join(', ')];
 }

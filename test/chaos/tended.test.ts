@@ -42,7 +42,7 @@ test('one redrive is for one call that may have been logged, and not for two', (
 test('what a person redrove is called for again, and so is what was refused', () => {
   const decisions = [decided('redrive', 1_500, 2_000)];
   const redriven = check(evidence({ calls: again, decisions, ...AT_ONCE }));
-  expect([isKept(redriven), redriven.decided]).toEqual([true, { confirm: 0, redrive: 1 }]);
+  expect([isKept(redriven), redriven.decided]).toEqual([true, { confirm: 0, redrive: 1, discard: 0 }]);
   const calls = again.map((each) => (each.end === 'cut' ? { ...each, end: 'other answer' as const } : each));
   expect(isKept(check(evidence({ calls, ...AT_ONCE })))).toBe(true);
 });
@@ -80,7 +80,9 @@ test('what is called for while its account is paused is held, unless it was in f
   expect(isKept(check(evidence({ calls, holds: hold('south', 2_000) })))).toBe(true);
   const asleep = [{ cause: 'pause', from: 2_500, to: 4_900 } as const];
   expect(isKept(check(evidence({ calls, holds: hold('north', 2_000), disturbances: asleep })))).toBe(true);
-  const born = check(evidence({ calls, holds: hold('north', 3_000), births: [2_000, 4_990] }));
+  const born = check(
+    evidence({ calls, holds: hold('north', 3_000), births: [2_000, 4_990].map((at) => ({ by: 'one', at })) }),
+  );
   expect(born.broken.held).toEqual([SECOND, THIRD]);
 });
 

@@ -5,7 +5,7 @@ import type { Span } from './span.ts';
 /** A message that waited for a person: from when the bridge was seen to say so, until the person's word was sent. */
 export interface Decision extends Span {
   readonly id: string;
-  readonly kind: 'confirm' | 'redrive';
+  readonly kind: 'confirm' | 'redrive' | 'discard';
 }
 
 /** An account was paused: from when the bridge said that it is, until it was told to go on. */
@@ -53,15 +53,23 @@ export function aheadOf({ calls, decisions }: Evidence): string[] {
 }
 
 /** What was called for while its account was paused, and no attempt from before the pause can explain it. */
-export function heldOf({ calls, holds, births, disturbances, timeoutMs }: Evidence): string[] {
+export function heldOf({ calls, holds, births, deaf, disturbances, timeoutMs, noticeMs }: Evidence): string[] {
+  const stillMs = noticeMs + CALLS_AN_ATTEMPT * timeoutMs;
+  const asleep = disturbances.filter(({ cause, losesLeases }) => ['pause', 'stall'].includes(cause) && !losesLeases);
   const held = holds.flatMap(({ account, from, to }) =>
-    calls.filter(({ id, from: at }) => {
+    calls.filter(({ id, by, from: at }) => {
       if (!id.startsWith(account) || at <= from || to <= at) return false;
       // A process that was not there before the pause has nothing in flight from before it.
-      if (births.some((birth) => from < birth && birth < at)) return true;
-      const wasAsleep = disturbances.some(({ cause, ...it }) => cause !== 'kill' && it.from < at && from < it.to);
-      return from + CALLS_AN_ATTEMPT * timeoutMs < at && !wasAsleep;
+      if (births.some((birth) => birth.by === by && from < birth.at && birth.at < at)) return true;
+      // Nor what one slept through, or could not hear of, once it is over and what was in flight has ended.
+      const since = [...asleep, ...deaf].filter((it) => isOf(it.by, by) && it.from < at).map((it) => it.to);
+      return Math.max(from, ...since) + stillMs < at;
     }),
   );
   return [...new Set(held.map(({ id }) => id))];
+}
+
+/** Whether what happened to `whom`, or to everybody, happened to `by`. */
+function isOf(whom: string | undefined, by: string): boolean {
+  return whom === undefined || whom === by;
 }
