@@ -5,13 +5,13 @@ import { v7 } from 'uuid';
 import { systemClock as clock } from '../src/clock.ts';
 import { createLog } from '../src/log.ts';
 import { SqliteStore } from '../src/outbox/sqlite/store.ts';
+import { TEXT } from './load.ts';
 import { scratchFolder, startBenchServer, startBridge } from './server.ts';
 import { printTable } from './table.ts';
 
 const WAITING = [0, 100_000, 1_000_000];
 const CONVERSATIONS = 100_000;
 const BATCH = 5_000;
-const TEXT = 'Hello, my order 20931 has not arrived yet. Could you please look into it? Thank you — Aśha';
 const DRAIN_MS = 15_000;
 
 /** What a backlog costs in memory and in time to start: it is on disk, so it should be next to nothing. */

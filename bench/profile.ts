@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { measure } from './load.ts';
+import { startPostgres } from './postgres.ts';
 import { scratchFolder, startBenchServer, startBridge } from './server.ts';
 import { printTable } from './table.ts';
 
@@ -21,6 +22,7 @@ const PARTS: readonly (readonly [name: string, files: RegExp])[] = [
   ['patterns: re2js', /node_modules\/re2js\//],
   ['schemas: zod', /node_modules\/zod\//],
   ['ids: uuid', /node_modules\/uuid\//],
+  ['PostgreSQL client: pg', /node_modules\/(pg|pg-[a-z-]+|pgpass|postgres-[a-z]+)\//],
   ['store: src/outbox, node:sqlite', /src\/outbox\/|node:sqlite/],
   [
     'client: node-fetch, node:http client',
@@ -60,18 +62,28 @@ interface Node {
   readonly children?: readonly number[];
 }
 
-/** Where the CPU goes, by package and room. */
+/** Where the CPU of the bridge goes, by package and room. */
 export async function profileBridge(): Promise<void> {
+  await profile('SQLite', {});
+}
+
+/** The same on PostgreSQL, whose own work is not in it. */
+export async function profileOnPostgres(): Promise<void> {
+  await using postgres = await startPostgres();
+  await profile('PostgreSQL', { DATABASE_URL: await postgres.newDatabase() });
+}
+
+async function profile(database: string, env: Readonly<Record<string, string>>): Promise<void> {
   await using folder = await scratchFolder();
-  const { window, cpuPerMessage } = await record(folder.path);
-  const profile = await readProfile(folder.path);
-  const selfTime = selfTimeByNode(profile, window);
-  const parents = new Map(profile.nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node])));
+  const { window, cpuPerMessage } = await record(folder.path, env);
+  const recorded = await readProfile(folder.path);
+  const selfTime = selfTimeByNode(recorded, window);
+  const parents = new Map(recorded.nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node])));
 
   const byPart = new Map<string, number>();
   const byFunction = new Map<string, number>();
   let total = 0;
-  for (const node of profile.nodes) {
+  for (const node of recorded.nodes) {
     const time = selfTime.get(node.id) ?? 0;
     if (time === 0 || node.callFrame.functionName === '(idle)') continue;
     total += time;
@@ -83,7 +95,8 @@ export async function profileBridge(): Promise<void> {
       .sort(([, a], [, b]) => b - a)
       .map(([name, time]) => [name, percent(time / total), ((time / total) * cpuPerMessage).toFixed(0)]);
   const head = ['', 'share', 'µs/message'];
-  printTable(`Where the CPU goes at LOG_LEVEL=warn, with the profiler on (${MESSAGES} messages)`, head, rows(byPart));
+  const title = `Where the CPU goes at LOG_LEVEL=warn on ${database}, with the profiler on (${MESSAGES} messages)`;
+  printTable(title, head, rows(byPart));
   printTable(`The ${TOP} functions that cost most by themselves`, head, rows(byFunction).slice(0, TOP));
 }
 
@@ -93,16 +106,20 @@ interface Window {
 }
 
 /** Runs the bridge under V8's profiler. The window leaves start and warm-up out. */
-async function record(folder: string): Promise<{ readonly window: Window; readonly cpuPerMessage: number }> {
+async function record(
+  folder: string,
+  env: Readonly<Record<string, string>>,
+): Promise<{ readonly window: Window; readonly cpuPerMessage: number }> {
   await using haptik = await startBenchServer('haptik.ts');
-  await using bridge = await startBridge(folder, { HAPTIK_BASE_URL: haptik.url, LOG_LEVEL: 'warn' }, [
+  await using bridge = await startBridge(folder, { HAPTIK_BASE_URL: haptik.url, LOG_LEVEL: 'warn', ...env }, [
     '--cpu-prof',
     `--cpu-prof-dir=${folder}`,
     `--cpu-prof-interval=${INTERVAL_US}`,
   ]);
-  await measure(bridge, WARM_UP, haptik);
+  const subject = { servers: [bridge] };
+  await measure(subject, { amount: WARM_UP }, haptik);
   const from = monotonicUs();
-  const { cpuPerMessage } = await measure(bridge, MESSAGES, haptik);
+  const { cpuPerMessage } = await measure(subject, { amount: MESSAGES }, haptik);
   return { window: { from, to: monotonicUs() }, cpuPerMessage };
 }
 

@@ -1,8 +1,11 @@
 import { availableParallelism } from 'node:os';
 import { measureBacklog } from './backlog.ts';
+import { measureClaims } from './claims.ts';
 import { compareAccept, compareEndToEnd } from './compare.ts';
+import { measureIdle } from './idle.ts';
 import { measureIsolation } from './isolation.ts';
-import { profileBridge } from './profile.ts';
+import { profileBridge, profileOnPostgres } from './profile.ts';
+import { measureReplicas } from './replicas.ts';
 import { measureStart } from './start.ts';
 
 const PARTS: Readonly<Record<string, () => Promise<void>>> = {
@@ -12,6 +15,10 @@ const PARTS: Readonly<Record<string, () => Promise<void>>> = {
   start: measureStart,
   isolation: measureIsolation,
   backlog: measureBacklog,
+  'profile-postgres': profileOnPostgres,
+  replicas: measureReplicas,
+  claims: measureClaims,
+  idle: measureIdle,
 };
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(PARTS);

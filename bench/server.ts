@@ -16,6 +16,11 @@ export interface Server extends AsyncDisposable {
   residentMb(): number;
 }
 
+export interface Bridge extends Server {
+  /** Of its operator's listener. */
+  readonly adminUrl: string;
+}
+
 export const ROUTING_FILE = join(import.meta.dirname, 'routing.yaml');
 const CLI = join(import.meta.dirname, '../src/cli.ts');
 /** Where the bridge stores by default. Not the system's temporary folder: that may be memory, where an fsync is free. */
@@ -32,14 +37,23 @@ export async function scratchFolder(): Promise<AsyncDisposable & { readonly path
   return mkdtempDisposable(join(DATA, 'bench-'));
 }
 
-/** The whole bridge, as an operator starts it. */
-export function startBridge(
+/** The whole bridge, as an operator starts it; on SQLite in the folder, unless `env` names another database. */
+export async function startBridge(
   folder: string,
   env: Readonly<Record<string, string>>,
   nodeOptions: readonly string[] = [],
-): Promise<Server> {
-  const settings = { ROUTING_FILE, DATABASE_URL: `sqlite:${join(folder, 'bridge.db')}`, LOG_FORMAT: 'json', ...env };
-  return start([...nodeOptions, CLI, 'serve'], settings, '/readyz');
+): Promise<Bridge> {
+  const adminPort = String(await freePort());
+  const settings = {
+    ROUTING_FILE,
+    DATABASE_URL: `sqlite:${join(folder, 'bridge.db')}`,
+    LOG_FORMAT: 'json',
+    ADMIN_PORT: adminPort,
+    ...env,
+  };
+  // With another database its compile cache is below the working directory, and gone with the folder too.
+  const server = await start([...nodeOptions, CLI, 'serve'], settings, '/readyz', folder);
+  return { ...server, adminUrl: `http://127.0.0.1:${adminPort}` };
 }
 
 /** One of the servers in this folder. */
@@ -47,14 +61,19 @@ export function startBenchServer(file: string, env: Readonly<Record<string, stri
   return start([join(import.meta.dirname, file)], env, '/');
 }
 
-async function start(args: readonly string[], env: Readonly<Record<string, string>>, probe: string): Promise<Server> {
+async function start(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  probe: string,
+  cwd = import.meta.dirname,
+): Promise<Server> {
   const port = String(await freePort());
   const url = `http://127.0.0.1:${port}`;
   const spawnedAt = performance.now();
   const child = spawn(process.execPath, args, {
     // Away from the `.env` of whoever runs this, and with its own environment only.
-    cwd: import.meta.dirname,
-    env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: port, ADMIN_PORT: '0', ...env },
+    cwd,
+    env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: port, ...env },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   const exited = once(child, 'exit');
@@ -70,11 +89,8 @@ async function start(args: readonly string[], env: Readonly<Record<string, strin
   return {
     url,
     startMs: performance.now() - spawnedAt,
-    cpuMs: () => {
-      const [userTicks, systemTicks] = readProc(child.pid, 'stat').split(') ')[1]?.split(' ').slice(11, 13) ?? [];
-      return (Number(userTicks) + Number(systemTicks)) * MS_PER_TICK;
-    },
-    residentMb: () => Number(/VmRSS:\s+(\d+) kB/.exec(readProc(child.pid, 'status'))?.[1]) / 1_024,
+    cpuMs: () => statOf(Number(child.pid)).cpuMs,
+    residentMb: () => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1_024,
     async [Symbol.asyncDispose]() {
       child.kill('SIGTERM');
       if (running()) await exited;
@@ -102,6 +118,21 @@ async function answers(url: string): Promise<boolean> {
   }
 }
 
-function readProc(pid: number | undefined, file: 'stat' | 'status'): string {
-  return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+export interface ProcessStat {
+  readonly parent: number;
+  /** User and system time of all its threads so far. */
+  readonly cpuMs: number;
+  /** The same of its children that have ended. */
+  readonly endedCpuMs: number;
+}
+
+/** @throws where there is no such process (any more) */
+export function statOf(pid: number): ProcessStat {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // The name, in parentheses, may hold anything.
+  const [, parent = 0, , , , , , , , , , user = 0, system = 0, endedUser = 0, endedSystem = 0] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number);
+  return { parent, cpuMs: (user + system) * MS_PER_TICK, endedCpuMs: (endedUser + endedSystem) * MS_PER_TICK };
 }

@@ -17,3 +17,20 @@ export function median(values: readonly number[]): number {
   const [upper = Number.NaN, lower = upper] = [sorted[middle], sorted[sorted.length % 2 === 0 ? middle - 1 : middle]];
   return (lower + upper) / 2;
 }
+
+/**
+ * The median of a contestant's figures, and its ratio to the base's figures of the same round.
+ *
+ * @param rounds of each round a figure a contestant
+ */
+export function ratioColumns(
+  rounds: readonly (readonly number[])[],
+  index: number,
+  base = 0,
+  digits = 0,
+): [figure: string, ratio: string, range: string] {
+  const ratios = rounds.map((round) => (round[index] ?? Number.NaN) / (round[base] ?? Number.NaN));
+  const range = index === base ? '' : `${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)}`;
+  const figure = median(rounds.map((round) => round[index] ?? Number.NaN)).toFixed(digits);
+  return [figure, median(ratios).toFixed(2), range];
+}
