@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { CommitUnknown } from '../../src/outbox/postgres/database.ts';
+import { CommitUnknown } from '../../src/outbox/postgres/faults.ts';
 import { StoreUnavailable } from '../../src/outbox/store.ts';
 import { onTestEnd, until } from '../support/fixtures.ts';
 import { startServer } from '../support/server.ts';

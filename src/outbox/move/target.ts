@@ -1,5 +1,6 @@
 import { conversationId, repeatKey, shortKey } from '../postgres/conversation.ts';
-import { Contended, Database, type DatabaseOptions, type Parameter, type Query } from '../postgres/database.ts';
+import { Database, type DatabaseOptions, type Parameter, type Query } from '../postgres/database.ts';
+import { Contended } from '../postgres/faults.ts';
 import { migrate } from '../postgres/schema.ts';
 import { StoreRefused, StoreUnavailable } from '../store.ts';
 import { type Counts, conversationIn, type MovedConversation, type MovedMessage, type Pause } from './source.ts';

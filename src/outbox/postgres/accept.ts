@@ -3,7 +3,7 @@ import { strayGroup } from '../records.ts';
 import type { Row } from '../rows.ts';
 import { type Acceptance, type Entry, StoreUnavailable } from '../store.ts';
 import { conversationId, repeatKey, shortKey } from './conversation.ts';
-import type { Database, Query } from './database.ts';
+import { anyOf, type Database, type Query } from './database.ts';
 
 /** Each of these is an array of one value an entry, in the order in which the statement names them. */
 const COLUMNS = {
@@ -80,7 +80,7 @@ async function firstsOf({ schema }: Database, query: Query, repeats: readonly En
       ? { rows: [] }
       : await query(
           `select r.place, m.id from unnest($1::uuid[]) with ordinality as r (key, place)
-          join ${schema}.messages m on m.repeat_key = r.key order by m.seq for key share of m`,
+          join ${schema}.messages m on m.repeat_key = r.key and m.repeat_key = ${anyOf('$1::uuid[]')} for key share of m`,
           [repeats.map(({ channel, message }) => repeatKey(channel, message.providerId))],
         );
   const firsts = new Map(rows.map(({ place, id }) => [repeats[Number(place) - 1], String(id)]));

@@ -1,6 +1,6 @@
 import type { Clock } from '../../clock.ts';
 import { StoreUnavailable } from '../store.ts';
-import { Contended } from './database.ts';
+import { Contended } from './faults.ts';
 
 interface Job<Item, Result> {
   readonly item: Item;

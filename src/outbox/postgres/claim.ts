@@ -1,7 +1,7 @@
 import type { Delivery } from '../../message.ts';
 import type { Row } from '../rows.ts';
 import type { Claim, ClaimRequest, ClaimResult } from '../store.ts';
-import type { Database, Query } from './database.ts';
+import { anyOf, type Database, type Query } from './database.ts';
 import { noteDoubt } from './doubt.ts';
 
 /** What one process asks for, with what only the store knows of it. */
@@ -18,18 +18,18 @@ export interface Claimed {
 }
 
 /**
- * Leases conversations that are due, within a transaction, of each account the one that has waited longest first. The
- * messages are read by a statement of its own, begun when the conversations are locked: in one statement they would be
- * seen as they were before that, and what others had just delivered would be given out again.
+ * Leases conversations that are due, within a transaction, of each account the one that has waited longest first. First
+ * they are locked; then, in a statement of its own, their messages are read and the leases written: in one statement the
+ * messages would be seen as they were before the lock, and what others had just delivered would be given out again.
  */
 export async function claim(database: Database, query: Query, wanted: readonly Wanted[]): Promise<Claimed> {
   const allowed = await mayProbe(database, query, wanted);
-  const leased = await lease(database, query, allowed);
-  const heads = await giveOut(database, query, leased);
-  const empty = leased.filter(({ id }) => !heads.has(String(id)));
+  const locked = await lock(database, query, allowed);
+  const heads = await giveOut(database, query, locked);
+  const empty = locked.filter(({ id }) => !heads.has(String(id)));
   await forget(database, query, empty);
   const given = allowed.map((request) =>
-    leased.flatMap((row) => {
+    locked.flatMap((row) => {
       const head = row.lease === request.token ? heads.get(String(row.id)) : undefined;
       return head ? toClaim(row, head) : [];
     }),
@@ -70,12 +70,17 @@ export function toClaim(conversation: Row, head: Row): Claim {
   };
 }
 
-/** The oldest waiting message of each of `ids`, a list of conversations in the statement. */
+/**
+ * The oldest waiting message of each of `ids`, a list of conversations in the statement. It is put so that no other index
+ * gives the order that is asked for: a planner that believes the first message to be among the oldest of all would look
+ * for it through all that were ever delivered.
+ */
 export function heads({ schema, now }: Database, ids: string): string {
   return `
     select c.id as conversation, m.seq, m.id, m.delivery, m.attempts, ${now} - m.since as age, m.accepted_at, m.in_doubt
     from unnest(${ids}) as c (id) cross join lateral (
-      select * from ${schema}.messages where conversation = c.id and state = 'waiting' order by seq limit 1
+      select * from ${schema}.messages
+      where conversation >= c.id and conversation <= c.id and state = 'waiting' order by conversation, seq limit 1
     ) m`;
 }
 
@@ -111,23 +116,18 @@ async function giveProbesBack({ schema, now }: Database, query: Query, unused: r
   }
 }
 
-/** @returns the conversations, with `in_flight` and `given_at` as the lease before left them, the longest due first */
-async function lease({ schema, now }: Database, query: Query, wanted: readonly Wanted[]): Promise<readonly Row[]> {
+/** @returns conversations, each under the token that it is to be leased with, the longest due first */
+async function lock({ schema, now }: Database, query: Query, wanted: readonly Wanted[]): Promise<readonly Row[]> {
   if (wanted.length === 0) return [];
   const { rows } = await query(
-    `with due as (
-      select c.*, w.lease_ms, w.token from unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::text[])
-        as w (account, most, floor, lease_ms, token)
-      cross join lateral (
-        select id, ready_at, in_flight, given_at from ${schema}.conversations
-        where account = w.account and stopped_by is null and ready_at >= w.floor and ready_at <= ${now}
-          and id <> all ($6::uuid[])
-        order by ready_at limit w.most for update skip locked
-      ) c
-    )
-    update ${schema}.conversations c set lease = due.token, ready_at = ${now} + due.lease_ms
-    from due where c.id = due.id
-    returning c.id, c.account, c.pending, c.lease, due.ready_at, due.in_flight, due.given_at`,
+    `select c.*, w.token as lease, w.lease_ms from unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::text[])
+      as w (account, most, floor, lease_ms, token)
+    cross join lateral (
+      select id, account, pending, ready_at, in_flight, given_at from ${schema}.conversations
+      where account = w.account and stopped_by is null and ready_at >= w.floor and ready_at <= ${now}
+        and id <> all ($6::uuid[])
+      order by ready_at limit w.most for update skip locked
+    ) c`,
     [
       wanted.map(({ account }) => account),
       wanted.map(({ limit }) => limit),
@@ -140,21 +140,27 @@ async function lease({ schema, now }: Database, query: Query, wanted: readonly W
   return rows.toSorted((a, b) => Number(a.ready_at) - Number(b.ready_at));
 }
 
-/** Gives the first message of each leased conversation out. What a lease without a settle has left behind is in doubt. */
-async function giveOut(database: Database, query: Query, leased: readonly Row[]): Promise<ReadonlyMap<string, Row>> {
-  if (leased.length === 0) return new Map();
-  const left = leased.filter(({ in_flight }) => in_flight !== null);
+/** Gives the first message of each locked conversation out. What a lease without a settle has left behind is in doubt. */
+async function giveOut(database: Database, query: Query, locked: readonly Row[]): Promise<ReadonlyMap<string, Row>> {
+  if (locked.length === 0) return new Map();
+  const left = locked.filter(({ in_flight }) => in_flight !== null);
   const inDoubt = left.map((row) => ({ seq: Number(row.in_flight), givenAt: Number(row.given_at) }));
   if (inDoubt.length > 0) await noteDoubt(query, database, inDoubt);
   const { schema, now } = database;
   const { rows } = await query(
     `with heads as (${heads(database, '$1::uuid[]')}),
     given as (
-      update ${schema}.conversations c set in_flight = heads.seq, given_at = ${now}
-      from heads where c.id = heads.conversation
+      update ${schema}.conversations c
+      set lease = w.lease, ready_at = ${now} + w.lease_ms, in_flight = heads.seq, given_at = ${now}
+      from unnest($1::uuid[], $2::text[], $3::bigint[]) as w (id, lease, lease_ms) join heads on heads.conversation = w.id
+      where c.id = w.id and c.id = ${anyOf('$1::uuid[]')}
     )
     select * from heads`,
-    [leased.map(({ id }) => String(id))],
+    [
+      locked.map(({ id }) => String(id)),
+      locked.map(({ lease }) => String(lease)),
+      locked.map(({ lease_ms }) => Number(lease_ms)),
+    ],
   );
   return new Map(rows.map((row) => [String(row.conversation), row]));
 }

@@ -1,9 +1,10 @@
 import type { Socket } from 'node:net';
 import pg from 'pg';
 import type { Clock } from '../../clock.ts';
-import { messageOf, propertyOf } from '../../fault.ts';
+import { messageOf } from '../../fault.ts';
 import type { Row } from '../rows.ts';
 import { StoreRefused, StoreUnavailable } from '../store.ts';
+import { breaksOff, CommitUnknown, isConflict, refusalOf } from './faults.ts';
 
 type Scalar = string | number | boolean | null;
 export type Parameter = Scalar | readonly Scalar[];
@@ -33,16 +34,6 @@ export interface TransactionLimits {
   readonly lockMs?: number;
 }
 
-/** Somebody else holds what is to be changed, for longer than is waited for. */
-export class Contended extends StoreUnavailable {
-  override readonly name = 'Contended';
-}
-
-/** A commit was asked for, and whether it was made is not known. */
-export class CommitUnknown extends StoreUnavailable {
-  override readonly name = 'CommitUnknown';
-}
-
 const DEFAULT_SCHEMA = 'haptik_bridge';
 /**
  * What is done gathers what arrives meanwhile, so few connections do: one that accepts, one that claims, one that settles,
@@ -60,18 +51,6 @@ const ANSWER_MS = 100;
 const ASK_MS = 2_000;
 const CONFLICT_TRIES = 5;
 const INT8 = 20;
-/** Each has a digit, which the names of the system's errors (EPIPE) lack. */
-const SQLSTATE = /^(?=.*\d)[0-9A-Z]{5}$/;
-
-/** https://www.postgresql.org/docs/current/errcodes-appendix.html */
-const CONFLICTS = new Set(['40001', '40P01']);
-/** Connections, resources, operators' intervention, the system; read-only after a failover. */
-const TROUBLE = /^(08|53|57|58|25006)/;
-const LOCK_NOT_AVAILABLE = '55P03';
-const FORBIDDEN = '42501';
-/** The password, the role, the database, a privilege: waiting does not help. */
-const REFUSED = new RegExp(`^(28|3D|${FORBIDDEN})`);
-
 /**
  * The connections to one PostgreSQL. Nothing is kept in a session: what is set is set within a transaction, so that a
  * pooler in between may give each transaction another connection.
@@ -165,7 +144,7 @@ export class Database {
       try {
         return await this.#try(work, deadline, lockMs);
       } catch (error) {
-        if (!CONFLICTS.has(codeOf(error)) || tries === CONFLICT_TRIES) throw error;
+        if (!isConflict(error) || tries === CONFLICT_TRIES) throw error;
       }
     }
   }
@@ -273,6 +252,15 @@ function lastOf(results: pg.QueryResult | readonly pg.QueryResult[]): Rows {
   return { rows, rowCount: rowCount ?? 0 };
 }
 
+/**
+ * Beside a join by it, what makes the planner take the index by which rows are found. After a quiet night it believes that
+ * hardly any rows are there, and would read all of them, for each that is asked for, until the table is looked at again.
+ * An array that it does not know the length of it takes for a short one.
+ */
+export function anyOf(array: string): string {
+  return `any (array(select unnest(${array})))`;
+}
+
 /** As they stand in a statement. */
 export function literals(values: readonly string[]): string {
   return `array[${values.map((value) => pg.escapeLiteral(value)).join(', ')}]::text[]`;
@@ -294,7 +282,7 @@ async function commit(query: Query, client: pg.PoolClient): Promise<void> {
   try {
     await withoutWarning(client, () => query(COMMIT));
   } catch (cause) {
-    if (CONFLICTS.has(codeOf(cause)) || cause instanceof CommitUnknown) throw cause;
+    if (isConflict(cause) || cause instanceof CommitUnknown) throw cause;
     throw new CommitUnknown(`whether it was stored is not known (${messageOf(cause)}).`, { cause });
   }
 }
@@ -313,31 +301,4 @@ async function withoutWarning<T>(client: pg.PoolClient, work: () => Promise<T>):
   } finally {
     client.off('notice', onNotice);
   }
-}
-
-/** What the database said, else that it cannot be used, in words that say what to do. */
-function refusalOf(cause: unknown, place: string): unknown {
-  const code = codeOf(cause);
-  if (REFUSED.test(code)) {
-    const advice =
-      code === FORBIDDEN
-        ? 'give its user the schema, or the right to create one (see "schema" in DATABASE_URL)'
-        : 'see user, password and database in DATABASE_URL';
-    return new StoreRefused(`${place} refuses the bridge (${messageOf(cause)}); ${advice}.`, { cause });
-  }
-  if (code === LOCK_NOT_AVAILABLE) return new Contended('others hold what is to be changed.', { cause });
-  if (TROUBLE.test(code) || !SQLSTATE.test(code)) {
-    return new StoreUnavailable(`${place} cannot be used right now (${messageOf(cause) || code}).`, { cause });
-  }
-  return cause;
-}
-
-/** The connection is of no more use. */
-function breaksOff(cause: unknown): boolean {
-  const code = codeOf(cause);
-  return !SQLSTATE.test(code) || /^(08|57P|25006)/.test(code);
-}
-
-function codeOf(error: unknown): string {
-  return String(propertyOf(error, 'code') ?? '');
 }

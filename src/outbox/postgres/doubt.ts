@@ -1,5 +1,5 @@
 import { unseenAttempt } from '../doubt.ts';
-import type { Database, Query } from './database.ts';
+import { anyOf, type Database, type Query } from './database.ts';
 
 /** What is kept of a message's attempts, the last ones: a probe every 30 s would otherwise fill the row. */
 const LOGGED_ATTEMPTS = 100;
@@ -26,7 +26,7 @@ export async function noteDoubt(
   await query(
     `update ${schema}.messages set in_doubt = true, attempt_log = ${logged('flight.attempt')}
     from unnest($1::bigint[], $2::text[]) as flight (seq, attempt)
-    where messages.seq = flight.seq and state = 'waiting'`,
+    where messages.seq = flight.seq and messages.seq = ${anyOf('$1::bigint[]')} and state = 'waiting'`,
     [flights.map(({ seq }) => seq), flights.map(({ givenAt }) => JSON.stringify(unseenAttempt(givenAt)))],
   );
 }

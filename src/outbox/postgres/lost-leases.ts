@@ -1,5 +1,6 @@
 import type { Clock } from '../../clock.ts';
-import { CommitUnknown, type Database } from './database.ts';
+import type { Database } from './database.ts';
+import { CommitUnknown } from './faults.ts';
 
 export interface LostLeasesOptions {
   readonly database: Database;

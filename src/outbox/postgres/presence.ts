@@ -46,11 +46,11 @@ export class Presence {
       insert into ${schema}.replicas (id, joined_at, seen_at) select id, ${now}, ${now} from unnest(${literals([replica])}) as r (id)
       on conflict (id) do update set seen_at = excluded.seen_at;
       update ${schema}.conversations set ready_at = ${now} + case when lease is null then 0 else ${LEASE_MS} end
-      where id in (
+      where id = any (array(
         select c.id from unnest(${literals(accounts)}) as w (account) join ${schema}.conversations c
           on c.account = w.account and c.stopped_by is null and c.ready_at > ${now} + ${FURTHEST_MS}
         for update of c skip locked
-      )`);
+      ))`);
   }
 
   /** Goes on saying so, until it leaves. */

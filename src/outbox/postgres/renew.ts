@@ -1,6 +1,7 @@
 import type { Row } from '../rows.ts';
 import type { Claim, Renewed } from '../store.ts';
-import { Contended, type Database } from './database.ts';
+import { anyOf, type Database } from './database.ts';
+import { Contended } from './faults.ts';
 
 /** What others hold for longer is not waited for: all the other leases would run out meanwhile. */
 const LOCK_MS = 500;
@@ -21,13 +22,14 @@ async function prolong(
   mode: '' | 'skip locked',
 ): Promise<Renewed> {
   const { schema, now } = database;
-  const ours = `${schema}.conversations c join unnest($1::uuid[], $2::text[]) as w (id, lease) on c.id = w.id and c.lease = w.lease`;
+  const ours = `${schema}.conversations c join unnest($1::uuid[], $2::text[]) as w (id, lease) on c.id = w.id and c.lease = w.lease
+    where c.id = ${anyOf('$1::uuid[]')}`;
   const parameters = [claims.map(({ conversation }) => String(conversation)), claims.map(({ lease }) => lease)];
   return database.transaction(
     async (query) => {
       const { rows: prolonged } = await query(
         `with held as (select c.id from ${ours} order by c.id for update of c ${mode})
-        update ${schema}.conversations c set ready_at = ${now} + $3 from held where c.id = held.id returning c.id`,
+        update ${schema}.conversations c set ready_at = ${now} + $3 from held where c.id = held.id and c.id = ${anyOf('$1::uuid[]')} returning c.id`,
         [...parameters, leaseMs],
       );
       // In a statement of its own, which waits for nobody: what is locked may be ours all the same.

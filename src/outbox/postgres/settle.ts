@@ -3,7 +3,7 @@ import type { Row } from '../rows.ts';
 import type { Claim, Settlement, SettleResult } from '../store.ts';
 import { heads, toClaim } from './claim.ts';
 import { shortKey } from './conversation.ts';
-import type { Database, Query } from './database.ts';
+import { anyOf, type Database, type Query } from './database.ts';
 import { logged } from './doubt.ts';
 
 export interface Ended {
@@ -73,7 +73,7 @@ async function settleMessages(
       as w (conversation, lease, id, state, spent, reason, detail, message_id, created_at, group_key, attempt)
     ), held as (
       select c.id, c.pending from ${schema}.conversations c join wanted w on c.id = w.conversation and c.lease = w.lease
-      order by c.id for update of c
+      where c.id = ${anyOf('$1::uuid[]')} order by c.id for update of c
     ), settled as (
       update ${schema}.messages m set state = w.state, reason = w.reason, detail = w.detail, message_id = w.message_id,
         created_at = w.created_at, group_key = w.group_key, in_doubt = false, attempts = m.attempts + w.spent,
@@ -82,7 +82,7 @@ async function settleMessages(
         message = ${content('message')}, delivery = ${content('delivery')},
         attempt_log = case when w.attempt is null then m.attempt_log else ${logged('w.attempt')} end
       from held h join wanted w on w.conversation = h.id
-      where m.id = w.id and m.state = 'waiting'
+      where m.id = w.id and m.id = ${anyOf('$3::text[]')} and m.state = 'waiting'
       returning w.conversation, m.seq
     )
     select h.id, h.pending, s.seq from held h left join settled s on s.conversation = h.id`,
@@ -129,11 +129,11 @@ async function goOn(
         in_flight = case when w.lease_ms is not null then h.seq end,
         given_at = case when w.lease_ms is not null then ${now} end
       from wanted w left join heads h on h.conversation = w.id
-      where c.id = w.id and (h.seq is not null or w.stopped_by is not null)
+      where c.id = w.id and c.id = ${anyOf('$1::uuid[]')} and (h.seq is not null or w.stopped_by is not null)
     ), gone as (
       delete from ${schema}.conversations c
       using wanted w left join heads h on h.conversation = w.id
-      where c.id = w.id and h.seq is null and w.stopped_by is null
+      where c.id = w.id and c.id = ${anyOf('$1::uuid[]')} and h.seq is null and w.stopped_by is null
     )
     select * from heads`,
     [
@@ -155,7 +155,7 @@ async function settledBefore({ schema }: Database, query: Query, stale: readonly
   if (stale.length === 0) return new Set();
   const { rows } = await query(
     `select w.place from unnest($1::text[], $2::text[], $3::text[]) with ordinality as w (id, state, attempt, place)
-    join ${schema}.messages m on m.id = w.id and m.state = w.state
+    join ${schema}.messages m on m.id = w.id and m.id = ${anyOf('$1::text[]')} and m.state = w.state
       and case when w.attempt is null then m.state <> 'waiting' else m.attempt_log -> -1 = w.attempt::jsonb end`,
     [
       stale.map(({ claim }) => claim.message.id),
