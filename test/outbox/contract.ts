@@ -106,6 +106,14 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
       expect(await claimAll(store)).toEqual([]);
     });
 
+    test('asked for twice at once, gives each conversation once', async () => {
+      const { store } = await open();
+      await store.accept(['a', 'b', 'c'].map((authId) => entry(authId, authId)));
+      const claims = (await Promise.all([claimAll(store), claimAll(store)])).flat();
+      expect(ids(claims).sort()).toEqual(['a', 'b', 'c']);
+      for (const claim of claims) expect(await store.settle(claim, DELIVERED, undefined)).not.toBe('stale');
+    });
+
     test('is per account, and no more than asked for', async () => {
       const { store } = await open();
       await store.accept([entry('m1', 'a'), entry('m2', 'b'), entry('m3', 'a', { account: 'other' })]);
