@@ -257,6 +257,34 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
     });
   });
 
+  describe(`${name}: a settle`, () => {
+    test('under a lease that is over changes nothing, though it comes together with that of today', async () => {
+      const { store, clock } = await open();
+      await store.accept([entry('m1', 'a'), entry('m2', 'a')]);
+      const over = await one(store);
+      clock.advance(LEASE_MS);
+      const today = await one(store);
+      const late = { ...DEAD, stops: true, attempt: { ...ATTEMPT, at: 1 } };
+      const [stale, settled] = await Promise.all([
+        store.settle(over, late, KEEP),
+        store.settle(today, DELIVERED, KEEP),
+      ]);
+      expect([stale, settled]).toMatchObject(['stale', { next: { lease: today.lease, message: { id: 'm2' } } }]);
+      expect((await store.recount(undefined, 10)).mended).toEqual([]);
+      const { renewed, lost } = await store.renew([over, today], LEASE_MS);
+      expect([renewed, lost]).toEqual([[today], [over]]);
+    });
+
+    test('without an attempt leaves the doubt of the one before', async () => {
+      const { store, clock } = await open();
+      await store.accept([entry('m1', 'a')]);
+      await one(store);
+      clock.advance(LEASE_MS);
+      await store.settle(await one(store), { ...AGAIN, dueInMs: 0, isSpent: false, attempt: undefined }, undefined);
+      expect(await one(store)).toMatchObject({ isInDoubt: true });
+    });
+  });
+
   describe(`${name}: a lease`, () => {
     test('that is renewed does not run out', async () => {
       const { store, clock } = await open();

@@ -117,3 +117,14 @@ describe('opening', () => {
     expect((await other.look([])).share.of).toBe(1);
   });
 });
+
+test('what waits in no conversation is given one when it is counted, and so delivered', async () => {
+  const kit = await openKit();
+  const store = await kit.start();
+  await store.accept([entry('m1', 'a'), entry('m2', 'a'), entry('m3', 'b')]);
+  await kit.query('delete from haptik_bridge.conversations where key = \'["main",1,"a"]\'');
+  const { next, mended } = await store.recount(undefined, 10);
+  expect([next, mended.length > 0]).toEqual([undefined, true]);
+  expect(ids(await claimAll(store)).sort()).toEqual(['m1', 'm3']);
+  expect((await store.recount(undefined, 10)).mended).toEqual([]);
+});

@@ -29,14 +29,14 @@ async function prolong(
     async (query) => {
       const { rows: prolonged } = await query(
         `with held as (select c.id from ${ours} order by c.id for update of c ${mode})
-        update ${schema}.conversations c set ready_at = ${now} + $3 from held where c.id = held.id and c.id = ${anyOf('$1::uuid[]')} returning c.id`,
+        update ${schema}.conversations c set ready_at = ${now} + $3 from held where c.id = held.id and c.id = ${anyOf('$1::uuid[]')} returning c.id, c.lease`,
         [...parameters, leaseMs],
       );
       // In a statement of its own, which waits for nobody: what is locked may be ours all the same.
-      const { rows: held } = await query(`select c.id from ${ours}`, parameters);
+      const { rows: held } = await query(`select c.id, c.lease from ${ours}`, parameters);
       const isIn = (rows: readonly Row[]) => {
-        const ids = new Set(rows.map(({ id }) => id));
-        return ({ conversation }: Claim) => ids.has(conversation);
+        const leases = new Map(rows.map(({ id, lease }) => [id, lease]));
+        return ({ conversation, lease }: Claim) => leases.get(conversation) === lease;
       };
       const isHeld = isIn(held);
       return { renewed: claims.filter(isIn(prolonged)), lost: claims.filter((claim) => !isHeld(claim)) };

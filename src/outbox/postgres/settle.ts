@@ -28,16 +28,18 @@ export async function settle(
   eraseAtOnce: boolean,
 ): Promise<readonly Settled[]> {
   const held = await settleMessages(database, query, ended, eraseAtOnce);
-  const kept = ended.filter(({ claim }) => held.has(claim.conversation));
+  // A lease that is over may come together with the one that this process has of the same conversation since.
+  const isHeld = ({ claim }: Ended) => held.get(claim.conversation)?.lease === claim.lease;
+  const kept = ended.filter(isHeld);
   const next = await goOn(database, query, kept, held);
   const known = await settledBefore(
     database,
     query,
-    ended.filter(({ claim }) => !held.has(claim.conversation)),
+    ended.filter((one) => !isHeld(one)),
   );
   return ended.map((one) => {
     const { claim, settlement } = one;
-    const row = held.get(claim.conversation);
+    const row = isHeld(one) ? held.get(claim.conversation) : undefined;
     if (row === undefined) {
       const result = known.has(one) ? { next: undefined, hasMore: true } : 'stale';
       return { result, changed: 0, miscounted: 0 };
@@ -72,20 +74,20 @@ async function settleMessages(
         $9::text[], $10::text[], $11::text[])
       as w (conversation, lease, id, state, spent, reason, detail, message_id, created_at, group_key, attempt)
     ), held as (
-      select c.id, c.pending from ${schema}.conversations c join wanted w on c.id = w.conversation and c.lease = w.lease
+      select c.id, c.pending, c.lease from ${schema}.conversations c join wanted w on c.id = w.conversation and c.lease = w.lease
       where c.id = ${anyOf('$1::uuid[]')} order by c.id for update of c
     ), settled as (
       update ${schema}.messages m set state = w.state, reason = w.reason, detail = w.detail, message_id = w.message_id,
-        created_at = w.created_at, group_key = w.group_key, in_doubt = false, attempts = m.attempts + w.spent,
+        created_at = w.created_at, group_key = w.group_key, in_doubt = m.in_doubt and w.state = 'waiting' and w.attempt is null, attempts = m.attempts + w.spent,
         conversation = case when w.state = 'waiting' then m.conversation end,
         settled_at = case when w.state = 'waiting' then null else ${now} end,
         message = ${content('message')}, delivery = ${content('delivery')},
         attempt_log = case when w.attempt is null then m.attempt_log else ${logged('w.attempt')} end
-      from held h join wanted w on w.conversation = h.id
+      from held h join wanted w on w.conversation = h.id and w.lease = h.lease
       where m.id = w.id and m.id = ${anyOf('$3::text[]')} and m.state = 'waiting'
       returning w.conversation, m.seq
     )
-    select h.id, h.pending, s.seq from held h left join settled s on s.conversation = h.id`,
+    select h.id, h.pending, h.lease, s.seq from held h left join settled s on s.conversation = h.id`,
     [
       ended.map(({ claim }) => String(claim.conversation)),
       ended.map(({ claim }) => claim.lease),

@@ -31,7 +31,7 @@ import { migrate } from './schema.ts';
 import { type Ended, type Settled, settle } from './settle.ts';
 import { look } from './sight.ts';
 import { turnsOf } from './turns.ts';
-import { type Miscount, prune, recount } from './upkeep.ts';
+import { findAgain, type Miscount, prune, recount } from './upkeep.ts';
 
 export interface PostgresOptions
   extends Omit<StoreOptions, 'openFile' | 'onMended'>,
@@ -48,6 +48,8 @@ const LOCK_MS = 500;
 /** One that is tried by itself has been waited for already, by all that came with it. */
 const LOCK_AGAIN_MS = 50;
 const WORK_MS = 5_000;
+/** What looks through all that waits, once an hour. */
+const SLOW = { withinMs: 60_000 };
 /** Messages in one transaction: more are no cheaper each. */
 const BATCH = 200;
 /** The outbox in PostgreSQL, which any number of processes share. */
@@ -230,8 +232,11 @@ export class PostgresStore implements Store {
 
   async recount(after: ConversationRef | undefined, limit: number) {
     const { next, wrong } = await this.#database.transaction((query) => recount(this.#database, query, after, limit));
-    this.#tellMended(wrong);
-    return { next, mended: wrong.map(({ conversation }) => conversation) };
+    const isEnd = next === undefined;
+    const found = isEnd ? await this.#database.transaction((query) => findAgain(this.#database, query), SLOW) : [];
+    const mended = [...wrong, ...found];
+    this.#tellMended(mended);
+    return { next, mended: mended.map(({ conversation }) => conversation) };
   }
 
   async hold({ account, cause, fingerprint, since }: Hold, probeInMs: number): Promise<void> {

@@ -60,12 +60,7 @@ export interface Miscount {
  *
  * @returns where to go on, undefined at the end, and what was wrong
  */
-export async function recount(
-  { schema, now }: Database,
-  query: Query,
-  after: ConversationRef | undefined,
-  limit: number,
-) {
+export async function recount({ schema }: Database, query: Query, after: ConversationRef | undefined, limit: number) {
   const part = await query(
     `select id, account, pending from ${schema}.conversations where $1::uuid is null or id > $1 order by id limit $2
     for update skip locked`,
@@ -94,12 +89,14 @@ export async function recount(
     );
   }
   const last = part.rows.length < limit ? undefined : part.rows.at(-1)?.id;
-  if (last !== undefined) return { next: String(last), wrong };
-  return { next: undefined, wrong: [...wrong, ...(await findAgain({ schema, now }, query))] };
+  return { next: last === undefined ? undefined : String(last), wrong };
 }
 
-/** Messages that wait in no conversation would wait for ever: they are given theirs back. */
-async function findAgain(
+/**
+ * Messages that wait in no conversation would wait for ever: they are given theirs back. All that waits is looked through,
+ * so it is a transaction of its own, which has nothing locked meanwhile.
+ */
+export async function findAgain(
   { schema, now }: Pick<Database, 'schema' | 'now'>,
   query: Query,
 ): Promise<readonly Miscount[]> {

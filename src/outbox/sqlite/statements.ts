@@ -59,7 +59,8 @@ export function prepareStatements(database: DatabaseSync) {
       update messages set state = :state, conversation = null, settled_at = :now, reason = :reason, detail = :detail,
         attempts = attempts + 1, in_doubt = 0, group_key = :group, ${LOGGED} ${THIS_ONE}`),
     again: sql(
-      `update messages set attempts = attempts + :spent, detail = :detail, in_doubt = 0, ${LOGGED} ${THIS_ONE}`,
+      `update messages set attempts = attempts + :spent, detail = :detail,
+        in_doubt = iif(:attempt is null, in_doubt, 0), ${LOGGED} ${THIS_ONE}`,
     ),
     erase: sql(`
       update messages set ${ERASED} where seq in (
