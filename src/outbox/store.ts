@@ -8,8 +8,8 @@ import type { DeadReason, Delivery, Message, Outcome, Placement } from '../messa
  */
 export interface Store {
   /**
-   * Stores messages in the order given, all or none. A message whose `providerId` the channel has stored before is a
-   * duplicate and changes nothing. `lease`, where given, takes an idle conversation in the same commit.
+   * Stores messages in the order given, all or none. What the channel has stored before is a duplicate, and changes
+   * nothing but how long it is recognised (`Repeat`). `lease`, where given, takes an idle conversation in the same commit.
    *
    * @throws {BacklogFull} when too many messages of an account wait already
    */
@@ -42,8 +42,8 @@ export interface Store {
 
   /**
    * Erases what customers wrote from messages that were delivered or discarded longer than `contentMs` ago, and forgets
-   * those settled so longer than `rowsMs` ago, with their ids: a repeat is then a new message. Gives back the space. At
-   * most `limit` of each, so that nobody waits.
+   * those settled so longer than `rowsMs` ago, with their ids: a repeat is then a new message. So are windows that are
+   * over. Gives back the space. At most `limit` of each, so that nobody waits.
    *
    * @returns whether there is nothing left to do for now
    */
@@ -114,7 +114,23 @@ export interface Entry {
   readonly message: Message;
   readonly placement: Placement;
   readonly tableVersion: string;
+  /** By what it is recognised when it comes again; the provider's id where not given. */
+  readonly repeat?: Repeat | undefined;
   readonly lease?: LeaseOffer | undefined;
+}
+
+/** By what a channel recognises what it has stored before. */
+export interface Repeat {
+  /**
+   * It means the same as a provider's id of that text. It stays when what customers wrote is erased: of that it holds a
+   * digest at most.
+   */
+  readonly key: string;
+  /**
+   * A window, in milliseconds: what comes within that time of the key's last appearance is a repeat, and prolongs it; what
+   * comes later is new. Without it, the key is known for as long as the message is. Neither kind knows the other's keys.
+   */
+  readonly withinMs?: number | undefined;
 }
 
 /** A free slot: the conversation may be leased under this token, if nothing of it waits. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Records } from '../../src/outbox/records.ts';
-import type { Claim, ConversationRef, Hold, Store } from '../../src/outbox/store.ts';
+import type { Claim, ConversationRef, Entry, Hold, Store } from '../../src/outbox/store.ts';
 import type { ManualClock } from '../support/fixtures.ts';
 import { AGAIN, ATTEMPT, DEAD, DELIVERED, delivery, entry, UNKNOWN } from './samples.ts';
 
@@ -95,6 +95,135 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
       if (!first?.claim) throw new Error('no claim');
       const settled = await store.settle(first.claim, DELIVERED, KEEP);
       expect(settled).toMatchObject({ next: { lease: 't1', message: { id: 'm2' } } });
+    });
+  });
+
+  describe(`${name}: a repeat by a key`, () => {
+    test('is one for good, whatever the ids of its provider, which are shown and found as they are', async () => {
+      const { store, records, clock } = await open();
+      const repeat = { key: 'k' };
+      const batch = [
+        entry('m1', 'a', { providerId: 'p1', repeat }),
+        entry('m2', 'a', { providerId: 'p2', repeat }),
+        entry('m3', 'a', { providerId: 'p1' }),
+        entry('m4', 'a', { channel: 'other', repeat }),
+      ];
+      expect((await store.accept(batch)).map(({ id }) => id)).toEqual(['m1', 'm1', 'm3', 'm4']);
+      for (const claim of await claimAll(store)) await store.settle(claim, DELIVERED, undefined);
+      clock.advance(1e9);
+      expect(await store.accept([entry('m5', 'b', { repeat })])).toMatchObject([{ id: 'm1', isDuplicate: true }]);
+      const { items } = await records.list({ providerId: 'p1' }, { after: undefined, limit: 10 });
+      expect(items).toMatchObject([
+        { id: 'm3', providerId: 'p1' },
+        { id: 'm1', providerId: 'p1' },
+      ]);
+    });
+
+    test('is one also of what was known by an id of that text, and the other way round', async () => {
+      const { store } = await open();
+      await store.accept([entry('m1', 'a', { providerId: 'x' }), entry('m2', 'a', { repeat: { key: 'y' } })]);
+      expect(await store.accept([entry('m3', 'a', { providerId: 'z', repeat: { key: 'x' } })])).toMatchObject([
+        { id: 'm1', isDuplicate: true },
+      ]);
+      expect(await store.accept([entry('m4', 'a', { providerId: 'y' })])).toMatchObject([
+        { id: 'm2', isDuplicate: true },
+      ]);
+    });
+  });
+
+  describe(`${name}: a repeat within a window`, () => {
+    const MINUTE_MS = 60_000;
+    const form = (id: string, more: Parameters<typeof entry>[2] = {}) =>
+      entry(id, 'a', { repeat: { key: 'f', withinMs: MINUTE_MS }, ...more });
+    const accept = async (store: Store, ...entries: readonly Entry[]) =>
+      (await store.accept(entries)).map(({ id }) => id);
+
+    test('is one until that time has passed since the last of them; what comes then is new', async () => {
+      const { store, clock } = await open();
+      expect(await store.accept([form('m1')])).toEqual([{ id: 'm1', isDuplicate: false, claim: undefined }]);
+      for (const round of [1, 2, 3]) {
+        clock.advance(MINUTE_MS - 1);
+        expect(await store.accept([form(`again${round}`)])).toEqual([
+          { id: 'm1', isDuplicate: true, claim: undefined },
+        ]);
+      }
+      clock.advance(MINUTE_MS);
+      expect(await accept(store, form('m2'))).toEqual(['m2']);
+      clock.advance(MINUTE_MS - 1);
+      expect(await accept(store, form('m3'))).toEqual(['m2']);
+    });
+
+    test('is one in the same batch, and in batches at once; all else is stored in its order', async () => {
+      const { store, records } = await open();
+      const lease = { token: 't', leaseMs: LEASE_MS };
+      const batch = [entry('m1', 'a'), form('m2'), form('m3', { lease }), entry('m4', 'a', { providerId: 'p' })];
+      const [first, second] = await Promise.all([
+        store.accept(batch),
+        store.accept([form('m5', { lease }), entry('m6', 'a', { providerId: 'p' }), entry('m7', 'a')]),
+      ]);
+      expect(first.map(({ id }) => id)).toEqual(['m1', 'm2', 'm2', 'm4']);
+      expect(second.map(({ id, isDuplicate }) => [id, isDuplicate])).toEqual([
+        ['m2', true],
+        ['m4', true],
+        ['m7', false],
+      ]);
+      const { items } = await records.list({}, { after: undefined, limit: 10 });
+      expect(items.map(({ id }) => id)).toEqual(['m7', 'm4', 'm2', 'm1']);
+      expect(await store.recount(undefined, 10)).toEqual({ next: undefined, mended: [] });
+      expect(ids(await claimAll(store))).toEqual(['m1']);
+    });
+
+    test('is one of its channel and its key; ids of providers, and keys for good, are others', async () => {
+      const { store } = await open();
+      const repeat = { key: 'f' };
+      const others = [
+        form('m2', { channel: 'other' }),
+        form('m3', { repeat: { key: 'g', withinMs: MINUTE_MS } }),
+        entry('m4', 'a', { providerId: 'f' }),
+        form('m5', { providerId: 'p', repeat: { key: 'h', withinMs: MINUTE_MS } }),
+        entry('m6', 'a', { providerId: 'p' }),
+      ];
+      expect(await accept(store, form('m1'), ...others)).toEqual(['m1', 'm2', 'm3', 'm4', 'm5', 'm6']);
+      expect(await accept(store, entry('m7', 'a', { repeat }), form('m8'))).toEqual(['m4', 'm1']);
+    });
+
+    test('is one whatever became of the first: dead for want of a route, delivered, forgotten', async () => {
+      const { store, clock } = await open();
+      const placement = { route: null, dead: 'unroutable', detail: 'no route' } as const;
+      const stray = (id: string) => form(id, { placement, repeat: { key: 's', withinMs: MINUTE_MS } });
+      expect(await accept(store, stray('m1'), form('m2'))).toEqual(['m1', 'm2']);
+      await store.settle(await one(store), DELIVERED, undefined);
+      expect(await accept(store, stray('again1'), form('again2'))).toEqual(['m1', 'm2']);
+      clock.advance(1);
+      expect(await store.prune({ contentMs: 0, rowsMs: 0, limit: 10 })).toBe(true);
+      expect(await accept(store, stray('again3'), form('again4'))).toEqual(['m1', 'm2']);
+      expect(await claimAll(store)).toEqual([]);
+    });
+
+    test('is one for the next process too', async () => {
+      const { store, clock, reopen } = await open();
+      await store.accept([form('m1')]);
+      const { store: after } = await reopen();
+      clock.advance(MINUTE_MS - 1);
+      expect(await accept(after, form('m2'))).toEqual(['m1']);
+    });
+
+    test('is none of what was not stored', async () => {
+      const { store } = await open();
+      await store.accept([entry('m1', 'a')]);
+      // No two messages have one id.
+      await expect(store.accept([form('m2'), entry('m1', 'a')])).rejects.toThrow();
+      expect(await accept(store, form('m3'))).toEqual(['m3']);
+    });
+
+    test('of many is forgotten in parts', async () => {
+      const { store, clock } = await open();
+      const many = ['f', 'g', 'h'].map((key) => form(key, { repeat: { key, withinMs: MINUTE_MS } }));
+      await store.accept(many);
+      const prune = () => store.prune({ contentMs: 0, rowsMs: 0, limit: 2 });
+      expect(await prune()).toBe(true);
+      clock.advance(MINUTE_MS);
+      expect([await prune(), await prune()]).toEqual([false, true]);
     });
   });
 

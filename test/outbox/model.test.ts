@@ -70,6 +70,7 @@ const accept = fc.record(
     authId: fc.constantFrom('a', 'b', 'c'),
     onUnknown: fc.constantFrom('retry', 'stop'),
     onDead: fc.constantFrom('continue', 'stop'),
+    form: fc.constantFrom(undefined, undefined, undefined, 'f', 'g'),
   },
   PLAIN,
 );

@@ -1,18 +1,23 @@
 import { expect } from '@jest/globals';
 import type { Delivery, Outcome } from '../../src/message.ts';
+import { acceptWith } from '../../src/outbox/accept.ts';
 import type { DecisionResult, MessageRecord, Routing } from '../../src/outbox/records.ts';
+import type { Acceptance } from '../../src/outbox/store.ts';
 import type { ManualClock } from '../support/fixtures.ts';
 import { accountsOf, DELIVERED, type FarEnd, HOUR_MS, startOutbox } from '../support/outbox.ts';
-import { EVERY_ACCOUNT } from './samples.ts';
+import { delivery, EVERY_ACCOUNT, entry } from './samples.ts';
 
 /** What is decided: about the message of that number, or about all that are set aside so. */
 export type Decided =
   | { readonly message: number; readonly kind: 'redrive' | 'confirm' | 'discard' }
   | { readonly all: 'dead' | 'unknown'; readonly kind: 'redrive' | 'discard' };
 
+/** `form`: what is recognised for a while, since nothing names it. */
+type Accept = { readonly step: 'accept'; readonly form: string | undefined } & Accepted;
+
 /** What can happen while other such things do. Numbers of messages and calls are taken modulo how many there are. */
 export type Deed =
-  | ({ readonly step: 'accept' } & Pick<Delivery, 'authId' | 'onUnknown' | 'onDead'>)
+  | Accept
   | { readonly step: 'answer'; readonly call: number; readonly outcome: Outcome }
   | { readonly step: 'decide'; readonly decided: Decided };
 
@@ -31,10 +36,14 @@ export interface Circumstances {
   readonly maxPerSecond: number | undefined;
 }
 
-interface Accepted {
-  readonly authId: string;
-  readonly onUnknown: Delivery['onUnknown'];
-  readonly onDead: Delivery['onDead'];
+type Accepted = Pick<Delivery, 'authId' | 'onUnknown' | 'onDead'>;
+
+/** The last time that a form came, and what it was taken for. */
+interface Seen {
+  readonly id: string;
+  readonly at: number;
+  /** What the clock of the process was ahead by. */
+  readonly ahead: number;
 }
 
 type Call = FarEnd['calls'][number];
@@ -52,6 +61,8 @@ const RECORDS = { after: undefined, limit: 1_000 };
 /** Longer than a stop waits for what it has cut off. */
 const ABORTED_MS = 5_000;
 const SOME_MS = HOUR_MS / 6;
+/** In which a form that comes again is a repeat. */
+const WINDOW_MS = 10_000;
 /** The longest that a message may wait for its next try. */
 const LONGEST_MS = HOUR_MS;
 
@@ -64,6 +75,10 @@ export class Model {
   #outbox: Awaited<ReturnType<typeof startOutbox>>;
   /** By id, in the order of acceptance. */
   readonly #accepted = new Map<string, Accepted>();
+  #sent = 0;
+  readonly #forms = new Map<string, Seen>();
+  /** What the machine's clock was ahead by when the process began. */
+  #ahead = 0;
   #records: ReadonlyMap<string, MessageRecord> = new Map();
   #open: Call[] = [];
   #met = 0;
@@ -83,6 +98,7 @@ export class Model {
   private constructor(circumstances: Circumstances, outbox: Awaited<ReturnType<typeof startOutbox>>) {
     this.#circumstances = circumstances;
     this.#outbox = outbox;
+    this.#ahead = circumstances.clock.now() - circumstances.clock.elapsed();
   }
 
   static async start(circumstances: Circumstances): Promise<Model> {
@@ -145,15 +161,11 @@ export class Model {
 
   /** @returns what the step makes of a message */
   async #carryOut(step: Step): Promise<{ id: string; state: MessageRecord['state'] } | undefined> {
-    const { clock, dispatcher, lanes, store, send } = this.#outbox;
+    const { clock, dispatcher, lanes, store } = this.#outbox;
     switch (step.step) {
-      case 'accept': {
-        const { authId, onUnknown, onDead } = step;
-        const id = `m${this.#accepted.size}`;
-        this.#accepted.set(id, { authId, onUnknown, onDead });
-        await send(authId, id, { id, onUnknown, onDead });
+      case 'accept':
+        await this.#accept(step);
         return;
-      }
       case 'answer':
         return this.#answer(step);
       case 'at once':
@@ -196,9 +208,37 @@ export class Model {
   }
 
   async #restart(): Promise<void> {
+    const { clock } = this.#circumstances;
     this.#outbox = await begin(this.#circumstances);
+    this.#ahead = clock.now() - clock.elapsed();
     this.#open = [];
     this.#met = 0;
+  }
+
+  /** Those that come at once are answered in their order. */
+  async #accept({ authId, onUnknown, onDead, form }: Accept): Promise<void> {
+    const { store, dispatcher } = this.#outbox;
+    const id = `m${this.#sent++}`;
+    this.#accepted.set(id, { authId, onUnknown, onDead });
+    const placement = { route: 'routes[0]', delivery: delivery(authId, { text: id, onUnknown, onDead }) };
+    const repeat = form === undefined ? undefined : { key: form, withinMs: WINDOW_MS };
+    const [answer] = await acceptWith(store, dispatcher)([{ ...entry(id, authId), placement, repeat }]);
+    if (answer?.isDuplicate) this.#accepted.delete(id);
+    if (form !== undefined && answer !== undefined) this.#checkForm(form, id, answer);
+    else expect(answer).toMatchObject({ id, isDuplicate: false });
+  }
+
+  /** It is a repeat for as long as it is to be, by the clock of the process; of another process's, nobody can say. */
+  #checkForm(form: string, id: string, answer: Acceptance): void {
+    const at = this.#circumstances.clock.elapsed();
+    const seen = this.#forms.get(form);
+    const isRepeat =
+      seen === undefined || seen.ahead === this.#ahead
+        ? seen !== undefined && at - seen.at < WINDOW_MS
+        : answer.isDuplicate;
+    const first = isRepeat ? seen?.id : id;
+    expect(answer).toMatchObject({ id: first, isDuplicate: isRepeat });
+    this.#forms.set(form, { id: answer.id, at, ahead: this.#ahead });
   }
 
   #answer({ call: number, outcome }: Extract<Step, { step: 'answer' }>) {

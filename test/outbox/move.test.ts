@@ -152,6 +152,8 @@ describe('a moved outbox', () => {
         await settle(store, await claimAll(store), id === 'dead' ? DEAD : id === 'delivered' ? DELIVERED : UNKNOWN);
       }
       await store.accept([entry('waiting', 'a', { providerId: 'p-waiting' })]);
+      await store.accept([entry('keyed', 'a', { providerId: 'p-keyed', repeat: { key: 'k-keyed' } })]);
+      await store.accept([entry('form', 'a', { providerId: 'p-form', repeat: { key: 'f', withinMs: 60_000 } })]);
       await store.accept([{ ...strayEntry('stray', 's'), message: message({ providerId: 'p-stray' }) }]);
       await store.records.decide('discarded', { kind: 'discard', reason: 'spam' });
     });
@@ -160,6 +162,14 @@ describe('a moved outbox', () => {
     for (const id of ['delivered', 'dead', 'discarded', 'unknown', 'waiting', 'stray']) {
       const [answer] = await store.accept([entry(`again-${id}`, 'a', { providerId: `p-${id}` })]);
       expect(answer).toMatchObject({ id, isDuplicate: true });
+    }
+    const [keyed] = await store.accept([entry('again-keyed', 'a', { repeat: { key: 'k-keyed' } })]);
+    expect(keyed).toMatchObject({ id: 'keyed', isDuplicate: true });
+    expect(await store.records.get('keyed')).toMatchObject({ providerId: 'p-keyed' });
+    // Its id is not what it was known by.
+    for (const id of ['keyed', 'form']) {
+      const [answer] = await store.accept([entry(`new-${id}`, 'a', { providerId: `p-${id}` })]);
+      expect(answer).toMatchObject({ isDuplicate: false });
     }
     const [answer] = await store.accept([entry('new', 'a', { channel: 'other', providerId: 'p-waiting' })]);
     expect(answer).toMatchObject({ isDuplicate: false });

@@ -36,19 +36,28 @@ async function open() {
   return { kit, proxy, store, other, losing };
 }
 
+/** By what a repeat is known. */
+const KNOWN = [
+  ['by an id', { providerId: 'p' }],
+  ['within a window', { repeat: { key: 'f', withinMs: 60_000 } }],
+] as const;
+
 describe('a commit whose answer was lost', () => {
-  test('of an accept: it is refused; the repeat is known for one, and the message is delivered, not in doubt', async () => {
-    const { store, other, losing } = await open();
-    const lease = { token: 't', leaseMs: LEASE_MS };
-    const message = entry('m1', 'a', { providerId: 'p', onUnknown: 'stop', lease });
-    expect(await losing('messages', () => store.accept([message]))).toBeInstanceOf(CommitUnknown);
-    expect(await store.accept([{ ...message, id: 'm2' }])).toMatchObject([{ id: 'm1', isDuplicate: true }]);
-    await until('nobody sleeps over it', async () => {
-      const [claim] = await claimAll(other);
-      if (claim) expect(claim).toMatchObject({ isInDoubt: false, message: { id: 'm1', attempts: 0 } });
-      return claim !== undefined;
-    });
-  });
+  test.each(KNOWN)(
+    'of an accept: it is refused; the repeat %s is known for one, and the message is delivered, not in doubt',
+    async (_name, known) => {
+      const { store, other, losing } = await open();
+      const lease = { token: 't', leaseMs: LEASE_MS };
+      const message = entry('m1', 'a', { ...known, onUnknown: 'stop', lease });
+      expect(await losing('messages', () => store.accept([message]))).toBeInstanceOf(CommitUnknown);
+      expect(await store.accept([{ ...message, id: 'm2' }])).toMatchObject([{ id: 'm1', isDuplicate: true }]);
+      await until('nobody sleeps over it', async () => {
+        const [claim] = await claimAll(other);
+        if (claim) expect(claim).toMatchObject({ isInDoubt: false, message: { id: 'm1', attempts: 0 } });
+        return claim !== undefined;
+      });
+    },
+  );
 
   test('of a claim: the conversation is given back, not in doubt', async () => {
     const { store, other, losing } = await open();
@@ -118,31 +127,32 @@ async function openWithStandby() {
 }
 
 describe('a standby that confirms each commit', () => {
-  test('and is gone: nothing is acknowledged, not even what somebody stops waiting for, nor a repeat of it', async () => {
-    const { primary, standby } = await openWithStandby();
-    const kit = await openKit(primary);
-    // Warnings are off, unless somebody asks for them.
-    await kit.query("alter database postgres set client_min_messages = 'error'");
-    const store = await kit.start();
-    await standby.stop();
-    const accepted = store.accept([entry('m1', 'a', { providerId: 'p' })]).catch((error: unknown) => error);
-    await until('its commit waits and is cancelled', async () => {
-      const rows = await kit.query(
-        "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep' and datname = current_database()",
-      );
-      return rows.length > 0;
-    });
-    expect(await accepted).toBeInstanceOf(CommitUnknown);
-    expect(await kit.query('select id from haptik_bridge.messages')).toEqual([{ id: 'm1' }]);
-    await expect(store.accept([entry('m2', 'a', { providerId: 'p' })])).rejects.toThrow(StoreUnavailable);
-    expect(await store.isWritable()).toBe(false);
+  test.each(KNOWN)(
+    'and is gone: nothing is acknowledged, not even what somebody stops waiting for, nor a repeat of it %s',
+    async (_name, known) => {
+      const { primary, standby } = await openWithStandby();
+      const kit = await openKit(primary);
+      // Warnings are off, unless somebody asks for them.
+      await kit.query("alter database postgres set client_min_messages = 'error'");
+      const store = await kit.start();
+      await standby.stop();
+      const accepted = store.accept([entry('m1', 'a', known)]).catch((error: unknown) => error);
+      await until('its commit waits and is cancelled', async () => {
+        const rows = await kit.query(
+          "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep' and datname = current_database()",
+        );
+        return rows.length > 0;
+      });
+      expect(await accepted).toBeInstanceOf(CommitUnknown);
+      expect(await kit.query('select id from haptik_bridge.messages')).toEqual([{ id: 'm1' }]);
+      await expect(store.accept([entry('m2', 'a', known)])).rejects.toThrow(StoreUnavailable);
+      expect(await store.isWritable()).toBe(false);
 
-    await standby.start();
-    await until('it is writable again', () => store.isWritable());
-    expect(await store.accept([entry('m3', 'a', { providerId: 'p' })])).toMatchObject([
-      { id: 'm1', isDuplicate: true },
-    ]);
-  });
+      await standby.start();
+      await until('it is writable again', () => store.isWritable());
+      expect(await store.accept([entry('m3', 'a', known)])).toMatchObject([{ id: 'm1', isDuplicate: true }]);
+    },
+  );
 
   test('takes over: all that was acknowledged is there, and goes on', async () => {
     const { primary, standby } = await openWithStandby();

@@ -42,6 +42,22 @@ describe('opening', () => {
     expect((await first?.look([]))?.share.of).toBe(10);
   });
 
+  test('what the first version has made adds to it, and its replicas go on beside', async () => {
+    const kit = await openKit();
+    const before = await kit.start();
+    await before.accept([entry('m1', 'a', { providerId: 'p' })]);
+    await kit.query('drop table haptik_bridge.repeats');
+    await kit.query('update haptik_bridge.version set version = 1');
+    const [store] = await Promise.all([kit.start(), kit.start()]);
+    expect(await kit.query('select * from haptik_bridge.version')).toEqual([{ version: 2, oldest_code: 1 }]);
+    const form = (id: string) => entry(id, 'b', { repeat: { key: 'f', withinMs: 60_000 } });
+    expect(await store.accept([form('m2'), form('m3')])).toMatchObject([{ id: 'm2' }, { id: 'm2' }]);
+    const again = entry('m4', 'a', { repeat: { key: 'p' } });
+    expect(await store.accept([again])).toMatchObject([{ id: 'm1', isDuplicate: true }]);
+    expect(await before.accept([{ ...again, id: 'm5' }])).toMatchObject([{ id: 'm1', isDuplicate: true }]);
+    expect(ids(await claimAll(before)).sort()).toEqual(['m1', 'm2']);
+  });
+
   test('what a newer version has made that this one can work with', async () => {
     const kit = await openKit();
     const store = await kit.start();

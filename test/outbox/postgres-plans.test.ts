@@ -85,6 +85,7 @@ test.each(BELIEFS)(
 
     await store.accept([entry('m1', 'a'), entry('m2', 'b'), entry('m3', 'b', { providerId: 'p' })]);
     await store.accept([entry('m4', 'b', { providerId: 'p' })]);
+    await store.accept(['m5', 'm6'].map((id) => entry(id, 'b', { repeat: { key: 'f', withinMs: 60_000 } })));
     const claims = await claimAll(store, 'main', 50);
     await store.renew(claims, LEASE_MS);
     await Promise.all(claims.map((claim, index) => store.settle(claim, index % 2 ? DELIVERED : AGAIN, KEEP)));
@@ -96,13 +97,14 @@ test.each(BELIEFS)(
     await store.close();
     await ended();
     const scans = await kit.query(
-      'select relname, seq_scan::integer from pg_stat_user_tables where relname in ($1, $2) order by 1',
-      ['messages', 'conversations'],
+      'select relname, seq_scan::integer from pg_stat_user_tables where relname in ($1, $2, $3) order by 1',
+      ['messages', 'conversations', 'repeats'],
     );
     expect(scans).toEqual([
       // At the start all that waits is counted.
       { relname: 'conversations', seq_scan: 1 },
       { relname: 'messages', seq_scan: 0 },
+      { relname: 'repeats', seq_scan: 0 },
     ]);
     const read = await kit.query<{ index: string; entries: number }>(
       `select indexrelname as index, idx_tup_read::integer as entries from pg_stat_user_indexes

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { repeatKey } from '../../src/outbox/postgres/conversation.ts';
 import type { PostgresStore } from '../../src/outbox/postgres/store.ts';
 import { type Acceptance, type Claim, type Entry, StoreUnavailable } from '../../src/outbox/store.ts';
 import { claimAll, ids, KEEP, LEASE_MS, one } from './contract.ts';
@@ -105,16 +106,75 @@ describe('accepts that cross', () => {
   });
 });
 
-describe('a repeat of what is not stored yet', () => {
+describe('windows of repeats', () => {
+  const form = (id: string, key: string) => entry(id, 'a', { repeat: { key, withinMs: 60_000 } });
+
+  test('that cross: each is opened once, and nobody has to try again', async () => {
+    const { kit, first, second } = await two();
+    const holder = await kit.session();
+    await holder.query('begin');
+    await holder.query("insert into haptik_bridge.repeats values ($1, 'm0', 0)", [repeatKey('chat', 'held')]);
+    const keys = ['f', 'held', 'g'];
+    const accepted = [
+      first.accept(keys.map((key) => form(`m1-${key}`, key))),
+      second.accept(keys.toReversed().map((key) => form(`m2-${key}`, key))),
+    ];
+    await kit.waiting(2);
+    await holder.query('rollback');
+    const answers = (await Promise.all(accepted)).flat();
+    expect(answers.filter(({ isDuplicate }) => !isDuplicate)).toHaveLength(3);
+    expect(new Set(answers.map(({ id }) => id)).size).toBe(3);
+  });
+
+  test('are open also for who began before the first was stored', async () => {
+    const { kit, first, second } = await two();
+    const holder = await kit.session();
+    await holder.query('begin');
+    await holder.query('lock table haptik_bridge.repeats in access exclusive mode');
+    const late = second.accept([form('m2', 'f')]);
+    await kit.waiting(1);
+    kit.advance(1_000);
+    const early = first.accept([form('m1', 'f')]);
+    await kit.waiting(2);
+    await holder.query('commit');
+    const [[before], [after]] = await Promise.all([early, late]);
+    expect(before?.id).toBe(after?.id);
+    // Now for certain.
+    kit.advance(-1_000);
+    expect(await second.accept([form('m3', 'f')])).toMatchObject([{ id: before?.id, isDuplicate: true }]);
+    kit.advance(60_999);
+    expect(await second.accept([form('m4', 'f')])).toMatchObject([{ id: before?.id, isDuplicate: true }]);
+  });
+
+  test('are over when the clock is set back for long', async () => {
+    const { kit, first } = await two();
+    await first.accept([form('m1', 'f')]);
+    kit.advance(-7_200_000);
+    expect(await first.accept([form('m2', 'f')])).toMatchObject([{ id: 'm2', isDuplicate: false }]);
+    kit.advance(59_999);
+    expect(await first.accept([form('m3', 'f')])).toMatchObject([{ id: 'm2', isDuplicate: true }]);
+  });
+
+  test('cost those nothing that have none', async () => {
+    const { kit, first } = await two();
+    await kit.query('drop table haptik_bridge.repeats');
+    expect(await first.accept([entry('m1', 'a', { providerId: 'p' })])).toMatchObject([{ isDuplicate: false }]);
+  });
+});
+
+describe.each([
+  ['by an id', { providerId: 'p' }],
+  ['within a window', { repeat: { key: 'f', withinMs: 60_000 } }],
+])('a repeat %s of what is not stored yet', (_name, known) => {
   /** The first one has its place in the index, and waits for its conversation. */
   async function uncommitted() {
     const { kit, first, second } = await two();
     await first.accept([entry('m0', 'a')]);
     const letGo = await lockConversations(await kit.session());
-    const firsts = first.accept([entry('m1', 'a', { providerId: 'p' })]);
+    const firsts = first.accept([entry('m1', 'a', known)]);
     await kit.waiting(1);
     let isAnswered = false;
-    const repeat = second.accept([entry('m2', 'b', { providerId: 'p' })]).finally(() => {
+    const repeat = second.accept([entry('m2', 'b', known)]).finally(() => {
       isAnswered = true;
     });
     await kit.waiting(2);

@@ -65,7 +65,7 @@ describe('the database file', () => {
     const database = new DatabaseSync(path, { readOnly: true });
     onTestEnd(() => database.close());
     const pragma = (name: string) => Object.values(database.prepare(`pragma ${name}`).get() ?? {})[0];
-    expect(['journal_mode', 'auto_vacuum', 'user_version'].map(pragma)).toEqual(['wal', 2, 4]);
+    expect(['journal_mode', 'auto_vacuum', 'user_version'].map(pragma)).toEqual(['wal', 2, 5]);
   });
 
   test('has one owner: a second one is refused, and told what to do', async () => {
@@ -156,6 +156,34 @@ describe('a clock that is set', () => {
   );
 });
 
+describe('a window of repeats, and a clock that is set', () => {
+  const form = (id: string) => ({ ...entry(id), repeat: { key: 'f', withinMs: 60_000 } });
+
+  test.each([-1_800_000, 1_800_000])('by %i ms while the process runs: it is as long as it was', async (jump) => {
+    const { store, clock } = await open();
+    await store.accept([form('m1')]);
+    clock.jump(jump);
+    clock.advance(59_999);
+    expect(await store.accept([form('m2')])).toMatchObject([{ id: 'm1' }]);
+    clock.advance(60_000);
+    expect(await store.accept([form('m3')])).toMatchObject([{ id: 'm3' }]);
+  });
+
+  test.each([
+    ['a little', 2_000, 'm1'],
+    ['for long', 7_200_000, 'm2'],
+  ])('back %s while no process ran: it is not open for long', async (_name, jump, first) => {
+    const { store, clock, path } = await open();
+    await store.accept([form('m1')]);
+    await store.close();
+    clock.jump(-jump);
+    const { store: after } = await open(path, clock);
+    expect(await after.accept([form('m2')])).toMatchObject([{ id: first }]);
+    clock.advance(62_000);
+    expect(await after.accept([form('m3')])).toMatchObject([{ id: 'm3' }]);
+  });
+});
+
 describe('what is kept', () => {
   const SECRET_TEXT = 'what the customer wrote';
 
@@ -227,6 +255,21 @@ describe('what is kept', () => {
 });
 
 describe('a backlog that is full', () => {
+  test('is not filled by repeats, and opens no windows', async () => {
+    const { store, clock } = await open(undefined, undefined, { maxBacklog: 2 });
+    const form = (id: string, key: string) => ({ ...entry(id), repeat: { key, withinMs: 60_000 } });
+    await store.accept([form('m1', 'f'), form('m2', 'f')]);
+    await store.accept([form('m3', 'f')]);
+    expect(store.waiting.of('main')).toBe(1);
+    await store.accept([entry('m4')]);
+    for (const key of ['f', 'g']) await expect(store.accept([form('m5', key)])).rejects.toThrow('wait already');
+    await store.settle(await one(store), DELIVERED, undefined);
+    expect(await store.accept([form('m6', 'g')])).toMatchObject([{ id: 'm6', isDuplicate: false }]);
+    clock.advance(1);
+    await store.settle(await one(store), DELIVERED, undefined);
+    expect(await store.accept([form('m7', 'f')])).toMatchObject([{ id: 'm1', isDuplicate: true }]);
+  });
+
   test('takes no more of that account, until some of it is delivered, also after a restart', async () => {
     const { store, path, clock } = await open(undefined, undefined, { maxBacklog: 2 });
     await store.accept([entry('m1'), entry('m2')]);
@@ -330,6 +373,8 @@ describe('a backup', () => {
     const text = 'x'.repeat(10_000);
     const before = Array.from({ length: 500 }, (_, index) => `m${index}`);
     await store.accept(before.map((id) => entry(id, text)));
+    const form = (id: string) => ({ ...entry(id), repeat: { key: 'f', withinMs: 60_000 } });
+    await store.accept([form('form')]);
     const copy = join(await temporaryFolder(), 'copy.db');
     let isDone = false;
     const backup = store.records.backup(copy).finally(() => {
@@ -343,9 +388,10 @@ describe('a backup', () => {
     }
     await backup;
     expect(later).toBeGreaterThan(1);
-    expect((await store.records.list({}, { after: undefined, limit: 2_000 })).items).toHaveLength(500 + later);
+    expect((await store.records.list({}, { after: undefined, limit: 2_000 })).items).toHaveLength(501 + later);
 
     const { store: restored } = await open(copy, clock);
+    expect(await restored.accept([form('m2')])).toMatchObject([{ id: 'form' }]);
     const { items } = await restored.records.list({}, { after: undefined, limit: 2_000 });
     const found = new Set(items.map(({ id }) => id));
     expect(before.filter((id) => !found.has(id))).toEqual([]);
@@ -435,6 +481,9 @@ describe('a file of the first version', () => {
       ['delivered', 'delivered', 'main'],
     ]);
     expect(await store.accept([sample('m1', 'a', { providerId: 'delivered' })])).toMatchObject([{ isDuplicate: true }]);
+    expect(await store.accept([sample('m2', 'a', { repeat: { key: 'dead' } })])).toMatchObject([{ id: 'dead' }]);
+    const { items: found } = await store.records.list({ providerId: 'stray' }, { after: undefined, limit: 10 });
+    expect(found).toMatchObject([{ id: 'stray', providerId: 'stray' }]);
     expect(await store.records.survey()).toMatchObject([{ account: 'main', waiting: 1, dead: 1, oldestAt: 1_000 }]);
     expect(await store.records.get('dead')).toMatchObject({ detail: 'a fault', text: 't', attemptLog: [] });
   });

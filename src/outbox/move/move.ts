@@ -26,8 +26,9 @@ export interface Moved {
 
 /**
  * Moves an outbox from a SQLite file to PostgreSQL: all messages in their order, what they are known by, what stops
- * conversations, and which accounts are paused. It is done batch by batch, each committed with how far that brings it, so
- * that a move that was broken off goes on there when it is begun again.
+ * conversations, and which accounts are paused. Windows of repeats stay behind: they last for a minute or so, in which the
+ * bridge is stopped. It is done batch by batch, each committed with how far that brings it, so that a move that was broken
+ * off goes on there when it is begun again.
  *
  * At no time both could deliver: nothing is delivered from the target until all is there, and compared; and before it is,
  * the file is marked, so that no bridge starts on it any more.

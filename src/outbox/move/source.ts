@@ -17,6 +17,8 @@ export interface MovedMessage {
   readonly detail: string | null;
   readonly channel: string;
   readonly providerId: string | null;
+  /** By what its channel recognises it when it comes again. */
+  readonly repeatKey: string | null;
   readonly sender: string;
   /** What is told to Haptik, and to whom; undefined where no route fitted. Without its text, once that is erased. */
   readonly delivery: Delivery | undefined;
@@ -173,6 +175,7 @@ function toMessage(row: Row): MovedMessage {
     detail: textOf(row.detail),
     channel: String(row.channel),
     providerId: textOf(row.provider_id),
+    repeatKey: textOf(row.repeat_key),
     sender: messageIn(row).sender,
     delivery: row.delivery === null ? undefined : deliveryIn(row),
     content: hasContent

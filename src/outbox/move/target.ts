@@ -25,7 +25,7 @@ const COLUMNS: Readonly<
   detail: ['text', ({ detail }) => detail],
   channel: ['text', ({ channel }) => channel],
   provider_id: ['text', ({ providerId }) => providerId],
-  repeat_key: ['uuid', ({ channel, providerId }) => repeatKey(channel, providerId)],
+  repeat_key: ['uuid', ({ channel, repeatKey: key }) => (key === null ? null : repeatKey(channel, key))],
   account: ['text', ({ delivery }) => delivery?.account ?? null],
   business_id: ['bigint', ({ delivery }) => delivery?.businessId ?? null],
   auth_id: ['text', ({ delivery }) => delivery?.authId ?? null],

@@ -1,9 +1,11 @@
 import { conversationOf } from '../../message.ts';
 import { strayGroup } from '../records.ts';
+import { keptKey } from '../repeat.ts';
 import type { Row } from '../rows.ts';
 import { type Acceptance, type Entry, StoreUnavailable } from '../store.ts';
 import { conversationId, repeatKey, shortKey } from './conversation.ts';
 import { anyOf, type Database, type Query } from './database.ts';
+import { openWindows } from './windows.ts';
 
 /** Each of these is an array of one value an entry, in the order in which the statement names them. */
 const COLUMNS = {
@@ -30,16 +32,26 @@ const COLUMNS = {
 
 type Column = keyof typeof COLUMNS;
 
-/**
- * Stores entries in their order, within a transaction, in one statement: first the messages, so that who waits for a
- * repeat's first one holds no conversation, then their conversations, in the order of their ids, so that two who store at
- * once cannot wait for each other. A conversation is leased with its first message, where nothing of it waited.
- */
+/** Stores entries in their order, within a transaction: what is no repeat within its window. */
 export async function accept(
   database: Database,
   query: Query,
   entries: readonly Entry[],
 ): Promise<readonly Acceptance[]> {
+  const firsts = await openWindows(database, query, entries);
+  const fresh = entries.filter((entry) => !firsts.has(entry));
+  const stored = await store(database, query, fresh);
+  const acceptances = new Map(fresh.map((entry, index) => [entry, stored[index]]));
+  return entries.map((entry) => acceptances.get(entry) ?? repeatOf(firsts.get(entry)));
+}
+
+/**
+ * In one statement: first the messages, so that who waits for a repeat's first one holds no conversation, then their
+ * conversations, in the order of their ids, so that two who store at once cannot wait for each other. A conversation is
+ * leased with its first message, where nothing of it waited.
+ */
+async function store(database: Database, query: Query, entries: readonly Entry[]): Promise<readonly Acceptance[]> {
+  if (entries.length === 0) return [];
   const values = entries.map(valuesOf);
   const columns = Object.keys(COLUMNS) as Column[];
   const parameters = columns.map((column) => values.map((value) => value[column]));
@@ -49,8 +61,14 @@ export async function accept(
   const firsts = await firstsOf(database, query, repeats);
   return entries.map((entry, index) => {
     const row = stored.get(entry.id);
-    return row ? toAcceptance(entry, row, values[index]?.conversation) : { ...firsts(entry), isDuplicate: true };
+    return row ? toAcceptance(entry, row, values[index]?.conversation) : repeatOf(firsts.get(entry));
   });
+}
+
+/** @param first its id, undefined where there is none any more */
+function repeatOf(first: string | undefined): Acceptance {
+  if (first === undefined) throw new StoreUnavailable('a message was forgotten in the moment of its repeat.');
+  return { id: first, isDuplicate: true, claim: undefined };
 }
 
 function toAcceptance({ id, placement, lease }: Entry, row: Row, conversation: unknown): Acceptance {
@@ -74,36 +92,34 @@ function toAcceptance({ id, placement, lease }: Entry, row: Row, conversation: u
  * seen that its standby has not confirmed, as that of a server that was restarted over it: they are locked, which is
  * written, so that our own commit is confirmed only when theirs are.
  */
-async function firstsOf({ schema }: Database, query: Query, repeats: readonly Entry[]) {
+async function firstsOf(
+  { schema }: Database,
+  query: Query,
+  repeats: readonly Entry[],
+): Promise<ReadonlyMap<Entry | undefined, string>> {
   const { rows } =
     repeats.length === 0
       ? { rows: [] }
       : await query(
           `select r.place, m.id from unnest($1::uuid[]) with ordinality as r (key, place)
           join ${schema}.messages m on m.repeat_key = r.key and m.repeat_key = ${anyOf('$1::uuid[]')} for key share of m`,
-          [repeats.map(({ channel, message }) => repeatKey(channel, message.providerId))],
+          [repeats.map(keyOf)],
         );
-  const firsts = new Map(rows.map(({ place, id }) => [repeats[Number(place) - 1], String(id)]));
-  return (entry: Entry) => {
-    const id = firsts.get(entry);
-    if (id === undefined) throw new StoreUnavailable('a message was forgotten in the moment of its repeat.');
-    return { id, claim: undefined };
-  };
+  return new Map(rows.map(({ place, id }) => [repeats[Number(place) - 1], String(id)]));
 }
 
-function valuesOf({
-  id,
-  channel,
-  message,
-  placement,
-  tableVersion,
-  lease,
-}: Entry): Record<Column, string | number | null> {
+function keyOf(entry: Entry): string | null {
+  const key = keptKey(entry);
+  return key === undefined ? null : repeatKey(entry.channel, key);
+}
+
+function valuesOf(entry: Entry): Record<Column, string | number | null> {
+  const { id, channel, message, placement, tableVersion, lease } = entry;
   const common = {
     id,
     channel,
     provider_id: message.providerId ?? null,
-    repeat_key: repeatKey(channel, message.providerId),
+    repeat_key: keyOf(entry),
     sender: message.sender,
     message: JSON.stringify(message),
     route: placement.route,

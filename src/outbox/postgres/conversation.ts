@@ -16,9 +16,9 @@ export function conversationId(key: string): string {
   return uuidOf(shortKey(key));
 }
 
-/** By what repeats are recognised; null where the provider gives none. */
-export function repeatKey(channel: string, providerId: string | undefined | null): string | null {
-  return providerId === undefined || providerId === null ? null : uuidOf(JSON.stringify([channel, providerId]));
+/** What stands for a key in the tables, by which a channel recognises repeats. */
+export function repeatKey(channel: string, key: string): string {
+  return uuidOf(JSON.stringify([channel, key]));
 }
 
 function uuidOf(text: string): string {

@@ -125,6 +125,19 @@ const MIGRATIONS: readonly Migration[] = [
       );
     `,
   },
+  {
+    oldestCode: 1,
+    sql: (schema) => `
+      -- What is recognised for a while only, since nothing names it: the first message that had the key, which may be gone.
+      create table ${schema}.repeats (
+        -- A digest, as messages.repeat_key.
+        key uuid primary key,
+        id text not null,
+        until bigint not null
+      );
+      create index repeats_until on ${schema}.repeats (until);
+    `,
+  },
 ];
 
 /**

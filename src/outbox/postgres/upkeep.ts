@@ -36,7 +36,14 @@ export async function prune(database: Database, { contentMs, rowsMs, limit }: Ag
   const pruned = await database.transaction((query) =>
     query(`delete from ${schema}.messages where seq in (${chosen('', '$1::bigint')})`, [Math.round(rowsMs), limit]),
   );
-  const isDone = erased.rowCount < limit && pruned.rowCount < limit;
+  const over = await database.transaction((query) =>
+    query(
+      `delete from ${schema}.repeats where key in (
+        select key from ${schema}.repeats where until <= ${now} order by until limit $1 for update skip locked)`,
+      [limit],
+    ),
+  );
+  const isDone = [erased, pruned, over].every(({ rowCount }) => rowCount < limit);
   if (isDone) await forgetOthers(database);
   return isDone;
 }

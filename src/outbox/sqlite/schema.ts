@@ -118,6 +118,24 @@ const MIGRATIONS: readonly string[] = [
     moved_at integer
   ) strict;
   `,
+  `
+  -- By what its channel recognises a message when it comes again: so far that was the provider's id. That is in the message
+  -- as well, also once its content is erased. So no row is written anew: a file of millions is brought here in seconds.
+  alter table messages rename column provider_id to repeat_key;
+  alter table messages add column provider_id text generated always as (json_extract(message, '$.providerId')) virtual;
+  drop index messages_by_provider_id;
+  create unique index messages_by_repeat_key on messages (channel, repeat_key) where repeat_key is not null;
+
+  -- What is recognised for a while only, since nothing names it: the first message that had the key, which may be gone.
+  create table repeats (
+    channel text not null,
+    key text not null,
+    id text not null,
+    until integer not null,
+    primary key (channel, key)
+  ) strict;
+  create index repeats_until on repeats (until);
+  `,
 ];
 
 /**

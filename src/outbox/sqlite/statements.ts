@@ -1,4 +1,5 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { CLOCKS_DIFFER_MS } from '../repeat.ts';
 
 /** What is kept of a message's attempts, the last ones: a probe every 30 s would otherwise fill the row. */
 const LOGGED_ATTEMPTS = 100;
@@ -17,6 +18,8 @@ const DELIVERED = `
 const ERASED = `has_content = 0, detail = null,
   message = json_remove(message, '$.text', '$.fields', '$.attachments', '$.name', '$.email', '$.phone'),
   delivery = json_remove(delivery, '$.text', '$.user')`;
+/** Of a window: it is not over, and was not opened before the clock was set back. */
+const OPEN = `until > :now and until <= excluded.until + ${CLOCKS_DIFFER_MS}`;
 const THIS_ONE = "where id = :id and state = 'waiting'";
 
 /** Every statement of the store's daily work, prepared once. */
@@ -24,10 +27,17 @@ export function prepareStatements(database: DatabaseSync) {
   const sql = (text: string): StatementSync => database.prepare(text);
   return {
     insert: sql(`
-      insert into messages (seq, id, conversation, state, reason, detail, channel, provider_id, message, route, table_version,
+      insert into messages (seq, id, conversation, state, reason, detail, channel, repeat_key, message, route, table_version,
         delivery, accepted_at, settled_at, account, since, group_key)
       values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
-    first: sql('select id from messages where channel = ? and provider_id = ?'),
+    first: sql('select id from messages where channel = ? and repeat_key = ?'),
+    openWindow: sql(`
+      insert into repeats (channel, key, id, until) values (:channel, :key, :id, :now + :withinMs)
+      on conflict (channel, key) do update set
+        id = iif(${OPEN}, id, excluded.id), until = iif(${OPEN}, max(until, excluded.until), excluded.until)
+      returning id`),
+    closeWindows: sql(`
+      delete from repeats where rowid in (select rowid from repeats where until <= ? order by until limit ?)`),
     enqueue: sql(`
       insert into conversations (key, account, pending, ready_at, lease, in_flight, given_at) values (?, ?, 1, ?, ?, ?, ?)
       on conflict (key) do update set pending = pending + 1

@@ -3,6 +3,7 @@ import { type Clock, steadyTime } from '../../clock.ts';
 import { conversationOf, type Delivery } from '../../message.ts';
 import type { StoreOptions } from '../open.ts';
 import { type Records, strayGroup } from '../records.ts';
+import { keptKey, windowOf } from '../repeat.ts';
 import {
   type Acceptance,
   BacklogFull,
@@ -162,7 +163,9 @@ export class SqliteStore implements Store {
   listen(): void {}
 
   prune(age: { contentMs: number; rowsMs: number; limit: number }): Promise<boolean> {
-    return this.#commits.run(() => prune(this.#database, this.#sql, this.#options.clock.now(), age));
+    return this.#commits.run(() =>
+      prune(this.#database, this.#sql, { now: this.#options.clock.now(), steadyNow: this.#steadyNow() }, age),
+    );
   }
 
   async recount(after: ConversationRef | undefined, limit: number) {
@@ -234,9 +237,9 @@ export class SqliteStore implements Store {
   }
 
   #acceptOne(entry: Entry): Acceptance {
-    const { id, channel, message, placement, lease } = entry;
-    const first = message.providerId === undefined ? undefined : this.#sql.first.get(channel, message.providerId);
-    if (first !== undefined) return { id: String(first.id), isDuplicate: true, claim: undefined };
+    const { id, placement, lease } = entry;
+    const first = this.#firstOf(entry);
+    if (first !== undefined) return { id: first, isDuplicate: true, claim: undefined };
     const now = this.#options.clock.now();
     if ('dead' in placement) {
       this.#insert(entry, { seq: this.#newSeq(), now, conversation: null });
@@ -264,10 +267,21 @@ export class SqliteStore implements Store {
     return { id, isDuplicate: false, claim };
   }
 
-  #insert(
-    { id, channel, message, placement, tableVersion }: Entry,
-    at: { seq: number; now: number; conversation: number | null },
-  ): void {
+  /** The id of what it is a repeat of. Where it is of none, its window is open from here on, if it has one. */
+  #firstOf(entry: Entry): string | undefined {
+    const { id, channel } = entry;
+    const window = windowOf(entry);
+    if (window !== undefined) {
+      const first = String(this.#sql.openWindow.get({ channel, id, now: this.#steadyNow(), ...window })?.id);
+      return first === id ? undefined : first;
+    }
+    const key = keptKey(entry);
+    const row = key === undefined ? undefined : this.#sql.first.get(channel, key);
+    return row && String(row.id);
+  }
+
+  #insert(entry: Entry, at: { seq: number; now: number; conversation: number | null }): void {
+    const { id, channel, message, placement, tableVersion } = entry;
     const dead = 'dead' in placement ? placement : undefined;
     const delivery = 'delivery' in placement ? placement.delivery : undefined;
     this.#sql.insert.run(
@@ -278,7 +292,7 @@ export class SqliteStore implements Store {
       dead?.dead ?? null,
       dead?.detail ?? null,
       channel,
-      message.providerId ?? null,
+      keptKey(entry) ?? null,
       JSON.stringify(message),
       placement.route,
       tableVersion,

@@ -17,15 +17,16 @@ interface Age {
 export function prune(
   database: DatabaseSync,
   sql: Statements,
-  now: number,
+  { now, steadyNow }: { readonly now: number; readonly steadyNow: number },
   { contentMs, rowsMs, limit }: Age,
 ): boolean {
   const erased = Number(sql.erase.run(now - contentMs, limit).changes);
   const pruned = Number(sql.prune.run(now - rowsMs, limit).changes);
+  const closed = Number(sql.closeWindows.run(steadyNow, limit).changes);
   const { freelist_count: empty, page_count: all } = sql.freePages.get() ?? {};
   const isSparse = Number(empty) > limit && Number(empty) > Number(all) * EMPTY_SHARE;
   if (isSparse) database.exec(`pragma incremental_vacuum(${limit})`);
-  return erased < limit && pruned < limit && !isSparse;
+  return erased < limit && pruned < limit && closed < limit && !isSparse;
 }
 
 /** A conversation that was counted wrong, and by how many. */
