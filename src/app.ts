@@ -6,7 +6,7 @@ import { identify, refuse } from './middleware.ts';
 import { type ReceiveOptions, receive } from './webhook/receive.ts';
 
 export interface AppOptions extends ReceiveOptions {
-  readonly metrics: Pick<Metrics, 'accepted' | 'duplicate' | 'refused'>;
+  readonly metrics: ReceiveOptions['metrics'] & Pick<Metrics, 'refused'>;
   readonly trustProxy: string | number | false;
   readonly newRequestId: () => string;
   /** Whether a webhook could be stored right now. */

@@ -22,6 +22,9 @@ import { Waiters } from './outbox/wait.ts';
 import { loadRouting } from './routing/load.ts';
 import type { RoutingTable } from './routing/table.ts';
 import type { Settings } from './settings.ts';
+import { Certificates } from './webhook/certificates.ts';
+import { providers } from './webhook/providers/registry.ts';
+import { confirmWith } from './webhook/subscriptions.ts';
 
 /** What a bridge takes from the world outside of its settings. */
 export interface Overrides {
@@ -57,7 +60,7 @@ const OTHERS_MS = 250;
 export async function startBridge(settings: Settings, overrides: Partial<Overrides> = {}): Promise<Bridge> {
   const { clock = systemClock, random = Math.random, log = createLog(settings) } = overrides;
 
-  const table = await loadRouting(settings.routingFile, settings.env);
+  const table = await loadRouting(settings.routingFile, settings.env, providers);
   const metrics = new Metrics();
   const { store, records, turns, facts } = await openStore(settings.database, {
     openFile: overrides.openFile,
@@ -95,10 +98,17 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     log,
   });
 
+  const outgoing = { fetch: overrides.fetch ?? fetch, clock, log, stopping: stopping.signal };
+  const certificates = new Certificates(outgoing);
+  const confirm = confirmWith(outgoing);
   const common = { clock, log, metrics, newRequestId: randomUUID, stopping: stopping.signal };
   const app = createApp({
     ...common,
     table: () => table,
+    providers,
+    publicUrl: settings.publicUrl,
+    certificateKey: (address) => certificates.keyOf(address),
+    confirm: (address, channel) => void confirm(address, channel),
     accept: acceptWith(store, dispatcher),
     wait: waiters.waitWith(records, clock, turns === undefined ? undefined : OTHERS_MS),
     isReady: async () => !stopping.signal.aborted && (await store.isWritable()),

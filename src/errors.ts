@@ -32,6 +32,11 @@ export class NotVerified extends Refusal {
   readonly status = 401;
 }
 
+/** It is not who was asked for. */
+export class Forbidden extends Refusal {
+  readonly status = 403;
+}
+
 export class OriginNotAllowed extends Refusal {
   readonly status = 403;
 }

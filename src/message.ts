@@ -1,7 +1,7 @@
 /**
  * The words of the bridge, as types.
  *
- * - provider      a kind of sender system (`generic`, `form`): its payload shape, checks and reply
+ * - provider      a kind of sender system (`twilio`, `form`): its signature scheme, payload shape, handshake and reply
  * - channel       one configured inbound endpoint, `POST /webhooks/:channel`
  * - message       one normalised chat message: not the HTTP request, not the stored row
  * - sender        who wrote it: phone, e-mail, user id
@@ -17,20 +17,29 @@
  * - hold          an account waits: its credentials are refused, or an operator has paused it
  */
 
-export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+export type Json = string | number | boolean | null | readonly Json[] | JsonObject;
+export interface JsonObject {
+  readonly [key: string]: Json;
+}
 
-/** A file that came with a message. `size` is in bytes. */
+/**
+ * A file that came with a message, as far as its provider tells of it. `url` mostly wants credentials of the provider's, or
+ * ends; where there is none, `id` is what the provider's API gives the file for. `content_type` may be the provider's own
+ * word (`image`). `size` is in bytes.
+ */
 export interface Attachment {
-  readonly name: string;
-  readonly content_type: string;
-  readonly size: number;
+  readonly url?: string | undefined;
+  readonly id?: string | undefined;
+  readonly name?: string | undefined;
+  readonly content_type?: string | undefined;
+  readonly size?: number | undefined;
 }
 
 export interface Message {
   readonly sender: string;
   readonly recipient: string;
   readonly text: string;
-  /** The provider's own id of the message; what repeats are recognised by. */
+  /** The provider's own id of the message. */
   readonly providerId?: string | undefined;
   /** When the sender's system says that it was written: ISO 8601, UTC. */
   readonly sentAt?: string | undefined;

@@ -30,6 +30,13 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #accepted = this.#counter('accepted_total', 'Messages stored, by channel.', ['channel']);
   readonly #duplicates = this.#counter('duplicates_total', 'Repeats of stored messages, by channel.', ['channel']);
+  readonly #ignored = this.#counter('ignored_total', 'What came and is no message, by channel and kind.', [
+    'channel',
+    'kind',
+  ]);
+  readonly #unverified = this.#counter('unverified_total', 'Webhooks let in that verify.mode enforce would refuse.', [
+    'channel',
+  ]);
   readonly #refused = this.#counter('refused_total', 'Webhooks refused, by HTTP status.', ['status']);
   readonly #attempts = this.#counter('attempts_total', 'Attempts at Haptik, by how they ended.', [
     'account',
@@ -70,6 +77,14 @@ export class Metrics {
 
   duplicate(channel: string): void {
     this.#duplicates.inc({ channel });
+  }
+
+  ignored(channel: string, kind: string): void {
+    this.#ignored.inc({ channel, kind });
+  }
+
+  unverified(channel: string): void {
+    this.#unverified.inc({ channel });
   }
 
   refused(status: number): void {

@@ -52,6 +52,9 @@ export const DEFAULTS = {
   LOG_FORMAT: 'auto',
 } as const;
 
+/** What there is no default for. */
+const WITHOUT_DEFAULT = ['ADMIN_TOKEN', 'PUBLIC_URL'] as const;
+
 /** Without the brackets in which a URL puts an IPv6 address. */
 const host = given('a host name or address').transform((name) => name.replace(/^\[(.*)\]$/, '$1'));
 
@@ -89,6 +92,11 @@ const schema = z
         (url): DatabaseAddress =>
           isPostgres(url) ? { kind: 'postgres', url } : { kind: 'sqlite', file: url.slice('sqlite:'.length) },
       ),
+    PUBLIC_URL: z
+      .string()
+      .refine(isBase, { error: 'accepted is what providers call, up to /webhooks, such as https://bridge.example.com' })
+      .transform((url) => url.replace(/\/+$/, ''))
+      .optional(),
     TRUST_PROXY: z
       .string()
       .refine(
@@ -111,7 +119,7 @@ const schema = z
     SHUTDOWN_GRACE_MS: wholeNumber(0, 600_000),
     LOG_LEVEL: oneOf('error', 'warn', 'info', 'debug'),
     LOG_FORMAT: oneOf('auto', 'json', 'pretty'),
-  } satisfies Record<keyof typeof DEFAULTS | 'ADMIN_TOKEN', z.ZodType>)
+  } satisfies Record<keyof typeof DEFAULTS | (typeof WITHOUT_DEFAULT)[number], z.ZodType>)
   .refine(({ ADMIN_HOST, ADMIN_TOKEN }) => isLoopback(ADMIN_HOST) || ADMIN_TOKEN !== undefined, {
     path: ['ADMIN_TOKEN'],
     error: `is needed where ADMIN_HOST is not loopback: at least ${SHORTEST_TOKEN} characters, without blanks`,
@@ -129,6 +137,12 @@ function isPostgres(url: string): boolean {
   if (!/^postgres(ql)?:\/\/\S+$/.test(url) || !URL.canParse(url)) return false;
   const { host, pathname, searchParams } = new URL(url);
   return pathname.length > 1 && (host !== '' || searchParams.has('host'));
+}
+
+/** The URL is signed as it is written, so it is kept so. */
+function isBase(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && /^https?:\/\/[^?#\s]+$/.test(text);
 }
 
 /** One or more proxies in front; `0` and `true` would be a client's word for its own address. */
@@ -164,6 +178,8 @@ export interface Settings extends AdminSettings {
   readonly routingFile: string;
   readonly database: DatabaseAddress;
   readonly trustProxy: string | number | false;
+  /** What providers call, without a slash at its end. */
+  readonly publicUrl: string | undefined;
   readonly bodyLimitBytes: number;
   readonly deliveryConcurrency: number;
   readonly deliveryTimeoutMs: number;
@@ -186,7 +202,8 @@ export class SettingsRefused extends Error {
 
 function withDefaults(env: Environment): Environment {
   const defaults = Object.entries(DEFAULTS).map(([name, value]) => [name, env[name] ?? value]);
-  return { ...Object.fromEntries(defaults), ADMIN_TOKEN: env.ADMIN_TOKEN };
+  const others = WITHOUT_DEFAULT.map((name) => [name, env[name]]);
+  return Object.fromEntries([...defaults, ...others]);
 }
 
 /** Secrets are not repeated to the terminal; a database's URL may hold one. */
@@ -223,6 +240,7 @@ export function readSettings(env: Environment): Settings {
     routingFile: values.ROUTING_FILE,
     database: values.DATABASE_URL,
     trustProxy: values.TRUST_PROXY,
+    publicUrl: values.PUBLIC_URL,
     bodyLimitBytes: values.BODY_LIMIT_BYTES,
     deliveryConcurrency: values.DELIVERY_CONCURRENCY,
     deliveryTimeoutMs: values.DELIVERY_TIMEOUT_MS,

@@ -12,15 +12,17 @@ const LEAVES = ['message', 'errors', 'clock', 'fault', 'sender', 'settings'];
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(LEAVES.map((leaf) => [leaf, []])),
   json: ['type message'],
+  path: ['type message'],
   log: ['type settings'],
   listen: ['fault'],
   metrics: ['type outbox'],
   middleware: ['errors', 'fault', 'type log'],
-  routing: ['type message', 'sender', 'fault'],
+  routing: ['type message', 'path', 'sender', 'fault'],
   webhook: [
     'type message',
     'errors',
     'json',
+    'path',
     'sender',
     'fault',
     'type clock',
@@ -33,8 +35,20 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   haptik: ['type message', 'json', 'listen', 'fault', 'type clock'],
   admin: ['errors', 'fault', 'middleware', 'type clock', 'type log', 'type metrics', 'type outbox'],
   app: ['errors', 'middleware', 'type metrics', 'webhook'],
-  bridge: ['clock', 'listen', 'log', 'metrics', 'type settings', 'routing', 'outbox', 'haptik', 'admin', 'app'],
-  cli: ['fault', 'clock', 'settings', 'bridge', 'type routing', 'routing', 'outbox', 'haptik'],
+  bridge: [
+    'clock',
+    'listen',
+    'log',
+    'metrics',
+    'type settings',
+    'routing',
+    'outbox',
+    'haptik',
+    'admin',
+    'webhook',
+    'app',
+  ],
+  cli: ['fault', 'clock', 'settings', 'bridge', 'type routing', 'routing', 'webhook', 'outbox', 'haptik'],
 };
 
 interface Import {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { parse, parseAllDocuments } from 'yaml';
 import { Metrics } from '../src/metrics.ts';
-import { parseRouting } from '../src/routing/load.ts';
+import { parseRouting } from './support/routing.ts';
 import { DEFAULTS, readSettings } from '../src/settings.ts';
 import { CHAT, startTestBridge } from './support/bridge.ts';
 import { ROOT } from './support/process.ts';

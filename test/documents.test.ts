@@ -1,14 +1,15 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { parse } from 'yaml';
 import { Metrics } from '../src/metrics.ts';
-import { parseRouting } from '../src/routing/load.ts';
 import { DEFAULTS } from '../src/settings.ts';
+import { providers } from '../src/webhook/providers/registry.ts';
 import { CHAT, startTestBridge } from './support/bridge.ts';
 import { temporaryFolder } from './support/fixtures.ts';
 import { ROOT, runCli } from './support/process.ts';
+import { parseRouting } from './support/routing.ts';
 
 const read = (name: string) => readFileSync(join(ROOT, name), 'utf8');
 const readme = read('README.md');
@@ -19,6 +20,7 @@ const SECRETS = {
   APP_KEY: 'k',
   CRM_SECRET: 's',
   CHAT_KEY: 'k',
+  TWILIO_AUTH_TOKEN: 't',
 };
 
 describe('the README', () => {
@@ -28,7 +30,7 @@ describe('the README', () => {
       const values = [...defaults.matchAll(/`([^`]+)`/g)].map(([, value]) => value);
       return [...names.matchAll(/`([^`]+)`/g)].map(([, name], index) => [name, values[index]]);
     });
-    expect(Object.fromEntries(rows)).toEqual({ ...DEFAULTS, ADMIN_TOKEN: undefined });
+    expect(Object.fromEntries(rows)).toEqual({ ...DEFAULTS, ADMIN_TOKEN: undefined, PUBLIC_URL: undefined });
   });
 
   test('shows a routing file that is complete and right', () => {
@@ -61,18 +63,49 @@ describe('the README', () => {
   });
 
   test('links to files that there are', () => {
-    for (const name of ['README.md', 'docs/design.md', 'docs/operating.md']) {
+    for (const name of ['README.md', ...readdirSync(join(ROOT, 'docs')).map((file) => `docs/${file}`)]) {
       for (const [, target = ''] of read(name).matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
-        expect(() => readFileSync(join(ROOT, name, '..', target))).not.toThrow();
+        expect([name, target, existsSync(join(ROOT, name, '..', target))]).toEqual([name, target, true]);
       }
     }
+  });
+});
+
+describe('the page about providers', () => {
+  const page = read('docs/providers.md');
+  const rows = [...page.matchAll(/^\| `([a-z0-9-]+)` \|[^|]*\| ([^|]*) \| ([a-z]+) \|/gm)];
+
+  test('lists all that there are, and no other', () => {
+    const others = Object.keys(providers).filter((name) => name !== 'generic' && name !== 'form');
+    expect(rows.map(([, name]) => name).sort()).toEqual(others.sort());
+  });
+
+  test.each(rows.map(([, name = '', verify = '', sender = '']) => [name, verify, sender]))(
+    'says of %s what it takes to verify, and what its senders are',
+    (name, verify, sender) => {
+      const { credentials = '', sender: kind, hasVerifyToken } = providers[name] ?? {};
+      const wanted = credentials === 'user:password' ? '`secret`: `user:password`' : `\`${credentials}\``;
+      expect([sender, verify.startsWith(wanted), verify.includes('verify_token')]).toEqual([
+        kind,
+        true,
+        hasVerifyToken,
+      ]);
+    },
+  );
+
+  test('shows a channel that is accepted', () => {
+    const example = /```yaml\n(.*?)```/s.exec(page)?.[1] ?? '';
+    const accounts = 'accounts: { main: { base_url: "https://h.example", client_id: c, token: t } }\n';
+    expect(parseRouting(accounts + example, 'providers.md', SECRETS).channels.get('support-sms')?.provider).toBe(
+      'twilio',
+    );
   });
 });
 
 describe('the example routing file', () => {
   test('is accepted', () => {
     const table = parseRouting(read('routing.example.yaml'), 'routing.example.yaml', SECRETS);
-    expect([...table.channels.keys()]).toEqual(['contact-form', 'app', 'crm']);
+    expect([...table.channels.keys()]).toEqual(['contact-form', 'app', 'crm', 'support-sms']);
   });
 
   test('and its schema are what the program says', async () => {

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { type CountryCode, isCountry, normaliseSender, phoneNumber } from '../src/sender.ts';
+import { type CountryCode, isCountry, normaliseSender, phoneNumber, type SenderKind } from '../src/sender.ts';
 
 // Frozen: ids of live users are made from these forms. A row may be added; one that has to be changed splits a user in two.
 test.each<[raw: string, country: CountryCode | undefined, sender: string]>([
@@ -48,6 +48,37 @@ test.each<[raw: string, country: CountryCode | undefined, sender: string]>([
   expect(normaliseSender(raw, country)).toBe(sender);
 });
 
+test.each<[kind: SenderKind, raw: string, country: CountryCode | undefined, sender: string]>([
+  // Digits that begin with the country's code.
+  ['international', '919820012345', undefined, '+919820012345'],
+  ['international', ' 447700900001 ', undefined, '+447700900001'],
+  ['international', '+919820012345', undefined, '+919820012345'],
+  ['international', '14135550112', 'IN', '+14135550112'],
+  // What is no number with a country's code.
+  ['international', '09820012345', undefined, '09820012345'],
+  ['international', '09820012345', 'IN', '+919820012345'],
+  ['international', '56161', undefined, '56161'],
+  ['international', 'IN.1502576394655843', undefined, 'IN.1502576394655843'],
+  ['international', 'IN.1502576394655843', 'IN', 'IN.1502576394655843'],
+  ['international', 'HAPTIK', undefined, 'HAPTIK'],
+  ['international', '7032876543210987', undefined, '7032876543210987'],
+  ['phone', '919820012345', undefined, '919820012345'],
+  ['phone', '09820012345', 'IN', '+919820012345'],
+  // Ids that look like anything.
+  ['id', '987654321', 'IN', '987654321'],
+  ['id', '+919820012345', 'IN', '+919820012345'],
+  ['id', ' a ', undefined, ' a '],
+  ['email', ' asha@example.in ', 'IN', 'asha@example.in'],
+  ['email', 'Asha@Example.in', undefined, 'Asha@Example.in'],
+  // A form that was filled in with a number instead.
+  ['email', '+91 98200 12345', undefined, '+919820012345'],
+  ['email', '98200 12345', 'IN', '+919820012345'],
+])('where senders are %s, "%s" of default_country %s is "%s"', (kind, raw, country, sender) => {
+  expect(normaliseSender(raw, country, kind)).toBe(sender);
+});
+
+const anyKind = fc.constantFrom<SenderKind[]>('phone', 'international', 'id', 'email');
+
 const anyCountry = fc.constantFrom<(CountryCode | undefined)[]>(undefined, 'IN', 'US', 'GB', 'IT', 'BR');
 const digits = fc.string({ unit: fc.constantFrom(...'0123456789 -()'), maxLength: 18 });
 const anySender = fc.oneof(
@@ -59,10 +90,10 @@ const anySender = fc.oneof(
 
 test('a sender that is normalised again stays as it is', () => {
   fc.assert(
-    fc.property(anySender, anyCountry, (raw, country) => {
-      const sender = normaliseSender(raw, country);
-      expect(normaliseSender(sender, country)).toBe(sender);
-      expect(normaliseSender(sender)).toBe(sender);
+    fc.property(anySender, anyCountry, anyKind, (raw, country, kind) => {
+      const sender = normaliseSender(raw, country, kind);
+      expect(normaliseSender(sender, country, kind)).toBe(sender);
+      if (kind !== 'id') expect(normaliseSender(sender)).toBe(sender);
     }),
     { numRuns: 2_000 },
   );

@@ -21,6 +21,7 @@ test('without any environment every setting has its default', () => {
     adminToken: undefined,
     routingFile: 'routing.yaml',
     database: { kind: 'sqlite', file: 'data/bridge.db' },
+    publicUrl: undefined,
     trustProxy: 'loopback',
     bodyLimitBytes: 262_144,
     deliveryConcurrency: 64,
@@ -59,6 +60,9 @@ test.each<[name: string, value: string, setting: keyof Settings, read: unknown]>
   ['DATABASE_URL', POSTGRES, 'database', { kind: 'postgres', url: POSTGRES }],
   ['DATABASE_URL', 'postgresql://db/x', 'database', { kind: 'postgres', url: 'postgresql://db/x' }],
   ['DATABASE_URL', 'postgres:///x?host=/run/pg', 'database', { kind: 'postgres', url: 'postgres:///x?host=/run/pg' }],
+  ['PUBLIC_URL', 'https://bridge.example.com', 'publicUrl', 'https://bridge.example.com'],
+  ['PUBLIC_URL', 'https://bridge.example.com:8443/hooks/', 'publicUrl', 'https://bridge.example.com:8443/hooks'],
+  ['PUBLIC_URL', 'http://10.0.0.1', 'publicUrl', 'http://10.0.0.1'],
   ['TRUST_PROXY', 'none', 'trustProxy', false],
   ['TRUST_PROXY', '1', 'trustProxy', 1],
   ['TRUST_PROXY', '999', 'trustProxy', 999],
@@ -128,6 +132,7 @@ test.each<[name: string, min: number, max: number]>([
 
 const PROXIES =
   'accepted are none, a number of proxies, or a list of addresses, CIDRs, loopback, linklocal, uniquelocal';
+const BASE = 'accepted is what providers call, up to /webhooks, such as https://bridge.example.com';
 const LEVELS = 'accepted are error, warn, info, debug';
 const FORMATS = 'accepted are auto, json, pretty';
 
@@ -159,6 +164,14 @@ test.each<[name: string, value: string, accepted: string]>([
     'loopback,',
     '1,10.0.0.1',
   ].map((value): [string, string, string] => ['TRUST_PROXY', value, PROXIES]),
+  ...[
+    'bridge.example.com',
+    'ftp://bridge.example.com',
+    'https://',
+    'https://a.example?x=1',
+    'https://a.example#x',
+    'https://a b',
+  ].map((value): [string, string, string] => ['PUBLIC_URL', value, BASE]),
   ['LOG_LEVEL', 'INFO', LEVELS],
   ['LOG_LEVEL', 'silly', LEVELS],
   ['LOG_LEVEL', ' info', LEVELS],

@@ -2,11 +2,12 @@ import { loadRouting } from '../routing/load.ts';
 import type { Verify } from '../routing/schema.ts';
 import type { RoutingTable } from '../routing/table.ts';
 import { DEFAULTS, type Environment } from '../settings.ts';
+import { providers } from '../webhook/providers/registry.ts';
 
 /** Prints what a routing file says. @throws {RoutingRefused} with its problems */
 export async function check(file: string | undefined, env: Environment): Promise<void> {
   const path = file ?? env.ROUTING_FILE ?? DEFAULTS.ROUTING_FILE;
-  console.log(summary(path, await loadRouting(path, env)));
+  console.log(summary(path, await loadRouting(path, env, providers)));
 }
 
 function summary(path: string, { accounts, file, version }: RoutingTable): string {

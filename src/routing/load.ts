@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { z } from 'zod';
 import { messageOf, propertyOf } from '../fault.ts';
+import type { Catalog } from './catalog.ts';
 import { contradictions } from './contradictions.ts';
 import { readDocument, type SourceDocument } from './document.ts';
 import { nameOf, type Path, type Problem, RoutingRefused } from './problem.ts';
@@ -14,7 +15,7 @@ import { createTable, type RoutingTable } from './table.ts';
  *
  * @throws {RoutingRefused} with every problem, each with file, line and column
  */
-export async function loadRouting(file: string, env: Environment): Promise<RoutingTable> {
+export async function loadRouting(file: string, env: Environment, providers: Catalog): Promise<RoutingTable> {
   let source: string;
   try {
     source = await readFile(file, 'utf8');
@@ -26,20 +27,20 @@ export async function loadRouting(file: string, env: Environment): Promise<Routi
         : `cannot be read: ${fault}`;
     throw new RoutingRefused([{ code: 'unreadable_file', message, file, line: 1, column: 1 }]);
   }
-  return parseRouting(source, file, env);
+  return parseRouting(source, file, env, providers);
 }
 
 /** @throws {RoutingRefused} as `loadRouting` */
-export function parseRouting(source: string, file: string, env: Environment): RoutingTable {
+export function parseRouting(source: string, file: string, env: Environment, providers: Catalog): RoutingTable {
   const document = readDocument(source, file, env);
   refuse(document.problems);
   if (document.isEmpty) {
     refuse([document.problem([], 'missing', 'the file is empty; it needs accounts, channels and routes')]);
   }
-  const parsed = routingFile.safeParse(document.data, { error: describe });
+  const parsed = routingFile(providers).safeParse(document.data, { error: describe });
   refuse(parsed.success ? contradictions(parsed.data, document) : toProblems(parsed.error, document));
   if (!parsed.success) throw parsed.error;
-  return createTable(parsed.data, createHash('sha256').update(source).digest('hex').slice(0, 12));
+  return createTable(parsed.data, createHash('sha256').update(source).digest('hex').slice(0, 12), providers);
 }
 
 function refuse(problems: readonly Problem[]): void {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { messageOf } from '../fault.ts';
+import { parsePath } from '../path.ts';
 import { fullMatch } from './condition.ts';
-import { parsePath } from './path.ts';
 import { createTemplates } from './templates.ts';
 
 /** What the parts of the routing file's schema are made of. */

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { messageOf } from '../fault.ts';
+import { type FieldPath, parsePath } from '../path.ts';
+import type { Catalog } from './catalog.ts';
 import { type Condition, matches, startsWith } from './condition.ts';
-import { type FieldPath, parsePath } from './path.ts';
 import { channel } from './schema-channel.ts';
 import {
   compiled,
@@ -131,18 +132,20 @@ const route = z.strictObject({
  * The routing file, strictly: unknown keys are refused everywhere, and each text that means something (a path, a
  * pattern, a template, a URL) is compiled right here, so that a fault is found at its own place in the file.
  */
-export const routingFile = z.strictObject({
-  accounts: z.record(name, account).refine(isFilled, 'must hold at least one account'),
-  channels: z.record(name, channel).refine(isFilled, 'must hold at least one channel'),
-  routes: z.array(route).min(1, 'must hold at least one route'),
-  senders: z.record(z.string().regex(/\S/, 'a sender is not blank'), text).default({}),
-});
+export function routingFile(providers: Catalog) {
+  return z.strictObject({
+    accounts: z.record(name, account).refine(isFilled, 'must hold at least one account'),
+    channels: z.record(name, channel(providers)).refine(isFilled, 'must hold at least one channel'),
+    routes: z.array(route).min(1, 'must hold at least one route'),
+    senders: z.record(z.string().regex(/\S/, 'a sender is not blank'), text).default({}),
+  });
+}
 
 function isFilled(map: object): boolean {
   return Object.keys(map).length > 0;
 }
 
-export type RoutingFile = z.output<typeof routingFile>;
+export type RoutingFile = z.output<ReturnType<typeof routingFile>>;
 export type AccountConfig = RoutingFile['accounts'][string];
 export type ChannelConfig = RoutingFile['channels'][string];
 export type RouteConfig = RoutingFile['routes'][number];

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { messageOf } from '../fault.ts';
 import type { Delivery, Message, Placement, UnroutedReason, UserProfile } from '../message.ts';
-import { type CountryCode, normaliseSender } from '../sender.ts';
+import { type CountryCode, normaliseSender, type SenderKind } from '../sender.ts';
+import type { Catalog } from './catalog.ts';
 import { oneOf } from './condition.ts';
 import type { AccountConfig, ChannelConfig, RouteConfig, RoutingFile } from './schema.ts';
 import type { Template } from './templates.ts';
@@ -22,6 +23,13 @@ export interface Account {
 
 export interface Channel extends ChannelConfig {
   readonly name: string;
+  /** How its senders are brought to their one form. */
+  readonly senders: SenderRule;
+}
+
+export interface SenderRule {
+  readonly kind: SenderKind;
+  readonly country: CountryCode | undefined;
 }
 
 /** One version of the routing file, compiled. Immutable: whoever holds one sees one table. */
@@ -49,17 +57,22 @@ const MESSAGE_PATH = '/v1.0/log_message_from_user/';
 const USER_PATH = '/v1.0/user/';
 const FINGERPRINT_LENGTH = 16;
 
-export function createTable(file: RoutingFile, version: string): RoutingTable {
+export function createTable(file: RoutingFile, version: string, providers: Catalog): RoutingTable {
   const accounts = new Map(Object.entries(file.accounts).map(([name, config]) => [name, toAccount(name, config)]));
-  const channels = new Map(Object.entries(file.channels).map(([name, config]) => [name, { ...config, name }]));
-  const knownAs = sendersByCountry(file);
+  const channels = new Map(
+    Object.entries(file.channels).map(([name, config]) => {
+      const kind = providers[config.provider]?.sender ?? 'phone';
+      return [name, { ...config, name, senders: { kind, country: config.default_country } }];
+    }),
+  );
+  const knownAs = sendersByRule(file.senders, channels.values());
   const routes = new Map<string, Route[]>();
   for (const [index, config] of file.routes.entries()) {
     const accountName = config.account ?? [...accounts.keys()][0] ?? '';
     const accountConfig = file.accounts[accountName];
     if (accountConfig === undefined) throw new Error(`routes[${index}] has no account`);
     const siblings = routes.get(config.channel) ?? [];
-    const tests = config.when.map((condition) => testOf(condition, file.channels[config.channel]?.default_country));
+    const tests = config.when.map((condition) => testOf(condition, channels.get(config.channel)?.senders));
     siblings.push({ ...config, label: `routes[${index}]`, tests, accountName, accountConfig });
     routes.set(config.channel, siblings);
   }
@@ -70,10 +83,17 @@ export function createTable(file: RoutingFile, version: string): RoutingTable {
     file,
     place(channel, message) {
       const route = routes.get(channel)?.find(({ tests }) => tests.every((test) => test(message)));
+      if (message.sender === '') {
+        return {
+          route: null,
+          dead: 'no_auth_id',
+          detail: 'the message names no sender; see the fields of its channel',
+        };
+      }
       if (route === undefined) {
         return { route: null, dead: 'unroutable', detail: `no route of channel ${channel} fits this message` };
       }
-      return deliveryBy(route, channel, message, knownAs(message.sender, channels.get(channel)?.default_country));
+      return deliveryBy(route, channel, message, knownAs(message.sender, channels.get(channel)?.senders));
     },
   };
 }
@@ -101,18 +121,20 @@ function under(base: URL, path: string): URL {
   return new URL(base.href.replace(/\/+$/, '') + path);
 }
 
-/** Senders and recipients are compared in the one form that messages have them in. */
-function testOf({ subject, path, wanted }: RouteConfig['when'][number], country: CountryCode | undefined): Test {
+/** Senders and recipients are compared in one form, whichever of those that mean the same was written. */
+function testOf({ subject, path, wanted }: RouteConfig['when'][number], rule: SenderRule | undefined): Test {
   const among = (normal: (value: string) => string) =>
     typeof wanted === 'function' ? wanted : oneOf(wanted.map(normal));
   switch (subject) {
     case 'sender': {
-      const fits = among((value) => normaliseSender(value, country));
+      const fits = among((value) => normaliseSender(value, rule?.country, rule?.kind));
       return ({ sender }) => fits(sender);
     }
     case 'recipient': {
-      const fits = among((value) => normaliseSender(value));
-      return ({ recipient }) => fits(recipient);
+      if (typeof wanted === 'function') return ({ recipient }) => wanted(recipient);
+      const normal = (value: string) => normaliseSender(value, undefined, rule?.kind);
+      const fits = among(normal);
+      return ({ recipient }) => fits(normal(recipient));
     }
     case 'text': {
       const fits = among(String);
@@ -126,20 +148,21 @@ function testOf({ subject, path, wanted }: RouteConfig['when'][number], country:
 }
 
 /**
- * The auth_id of a sender that the file lists. A number without `+` is a phone number where the channel's country makes it
- * one, so each country has a list of the keys that read differently there.
+ * The auth_id of a sender that the file lists. What a channel's rule makes of a key may be another sender than elsewhere (a
+ * number without `+`), so each rule has a list of the keys that read differently under it.
  */
-function sendersByCountry({ channels, senders }: RoutingFile) {
-  const listed = (country?: CountryCode) =>
-    new Map(Object.entries(senders).map(([sender, id]) => [normaliseSender(sender, country), id] as const));
+function sendersByRule(senders: RoutingFile['senders'], channels: Iterable<Channel>) {
+  const listed = (rule?: SenderRule) =>
+    new Map(Object.entries(senders).map(([sender, id]) => [normaliseSender(sender, rule?.country, rule?.kind), id]));
+  const nameOf = ({ kind, country }: SenderRule) => `${kind} ${country}`;
   const everywhere = listed();
-  const byCountry = new Map<CountryCode, ReadonlyMap<string, string>>();
-  for (const { default_country: country } of Object.values(channels)) {
-    if (country === undefined || byCountry.has(country)) continue;
-    byCountry.set(country, new Map([...listed(country)].filter(([sender]) => !everywhere.has(sender))));
+  const byRule = new Map<string, ReadonlyMap<string, string>>();
+  for (const { senders: rule } of channels) {
+    if (byRule.has(nameOf(rule))) continue;
+    byRule.set(nameOf(rule), new Map([...listed(rule)].filter(([sender]) => !everywhere.has(sender))));
   }
-  return (sender: string, country: CountryCode | undefined): string | undefined =>
-    everywhere.get(sender) ?? (country && byCountry.get(country)?.get(sender));
+  return (sender: string, rule: SenderRule | undefined): string | undefined =>
+    everywhere.get(sender) ?? (rule && byRule.get(nameOf(rule))?.get(sender));
 }
 
 type Rendered = { readonly text: string } | { readonly fault: string };
@@ -183,9 +206,13 @@ function deliveryBy(route: Route, channel: string, message: Message, known: stri
   return { route: route.label, delivery };
 }
 
-/** A message that is only files still says so to the agent. */
+/** The text, then the links to its files. What has no link is told of where a message is nothing but files. */
 function defaultText({ text, attachments }: Message): string {
-  return text.trim() === '' ? attachments.map((file) => `[file: ${file.name}]`).join('\n') : text;
+  const isBlank = text.trim() === '';
+  const files = attachments.flatMap(({ url, name, content_type, id }) =>
+    url !== undefined ? [url] : isBlank ? [`[file: ${name ?? content_type ?? id}]`] : [],
+  );
+  return (isBlank ? files : [text, ...files]).join('\n');
 }
 
 /** Cut between characters as people see them, and marked, so that an agent knows that there was more. */

@@ -1,7 +1,9 @@
 import { body, type ValidationChain } from 'express-validator';
 import type { FieldError } from '../errors.ts';
 import type { Attachment, Json, Message } from '../message.ts';
-import { type CountryCode, normaliseSender } from '../sender.ts';
+import type { Channel } from '../routing/table.ts';
+import { normaliseSender } from '../sender.ts';
+import { toIso } from './time.ts';
 
 /** What a field of a message may be read from. */
 export type FieldName = 'sender' | 'text' | 'recipient' | 'id' | 'sent_at' | 'name' | 'email' | 'phone' | 'fields';
@@ -36,7 +38,7 @@ const rules: Readonly<Record<FieldName, ValidationChain>> = {
   recipient: textOrNumber(body('recipient')),
   id: textOrNumber(body('id')),
   sent_at: body('sent_at')
-    .custom((value) => isTextOrNumber(value) && toIso(value) !== undefined)
+    .custom((value) => toIso(value) !== undefined)
     .withMessage('must be a time: ISO 8601, or Unix time in seconds or milliseconds'),
   name: textOrNumber(body('name')),
   email: textOrNumber(body('email')),
@@ -57,10 +59,9 @@ type Checked = { readonly message: Message } | { readonly errors: readonly Field
 
 /** Where a message comes from, for what the payload itself does not say. */
 export interface Origin {
-  /** Stands in for a recipient that the payload does not name. */
-  readonly channel: string;
-  readonly country: CountryCode | undefined;
-  /** Used where the payload holds no id: the `Idempotency-Key` header. */
+  /** Its name stands in for a recipient that the payload does not name. */
+  readonly channel: Channel;
+  /** Used where the payload holds no id: what the headers say. */
   readonly fallbackId: string | undefined;
   readonly attachments: readonly Attachment[];
 }
@@ -90,31 +91,15 @@ function messageOf(values: Readonly<Partial<Record<FieldName, Json | undefined>>
   const optional = (name: FieldName) =>
     values[name] === undefined ? undefined : String(values[name]).trim() || undefined;
   return {
-    sender: normaliseSender(String(values.sender), origin.country),
-    recipient: normaliseSender(optional('recipient') ?? origin.channel),
+    sender: normaliseSender(String(values.sender), origin.channel.senders.country, origin.channel.senders.kind),
+    recipient: normaliseSender(optional('recipient') ?? origin.channel.name),
     text: String(values.text),
     providerId: optional('id') ?? origin.fallbackId,
-    sentAt: values.sent_at === undefined ? undefined : toIso(values.sent_at),
+    sentAt: toIso(values.sent_at),
     name: optional('name'),
     email: optional('email'),
     phone: optional('phone'),
     fields: values.fields ?? {},
     attachments: origin.attachments,
   };
-}
-
-/** Numbers above this are milliseconds: as seconds they would lie beyond the year 5138. */
-const LARGEST_SECONDS = 99_999_999_999;
-
-const ZONE = /(z|[+-]\d{2}(:?\d{2})?)$/i;
-
-/** A time without a zone is taken as UTC, never as the zone that this process happens to run in. */
-function toIso(value: unknown): string | undefined {
-  const text = String(value);
-  const isUnix = /^\d{1,15}$/.test(text);
-  if (!isUnix && !/^\d{4}-\d{2}-\d{2}/.test(text)) return undefined;
-  const timeOfDay = text.slice('2026-11-22'.length);
-  const zoned = timeOfDay === '' || ZONE.test(timeOfDay) ? text : `${text}Z`;
-  const time = new Date(isUnix ? (Number(text) > LARGEST_SECONDS ? Number(text) : Number(text) * 1_000) : zoned);
-  return Number.isNaN(time.getTime()) ? undefined : time.toISOString();
 }

@@ -3,11 +3,11 @@ import type { Busboy } from 'busboy';
 import { Malformed, UnsupportedContent } from '../errors.ts';
 import { messageOf } from '../fault.ts';
 import { parseJson } from '../json.ts';
-import type { Attachment, Json } from '../message.ts';
-import type { VerifiedRequest } from './verify.ts';
+import type { Attachment, Json, JsonObject } from '../message.ts';
+import type { VerifiedRequest } from './verify/request.ts';
 
-export interface Payload {
-  readonly data: { readonly [key: string]: Json };
+export interface Payload<Data extends Json = Json> {
+  readonly data: Data;
   readonly attachments: readonly Attachment[];
 }
 
@@ -15,15 +15,29 @@ export interface Payload {
 const MAX_DEPTH = 64;
 /** Fields or parts of a form; each costs us more than it costs the sender. */
 const MAX_FIELDS = 1_000;
-const ACCEPTED = ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'];
+
+export type ContentType =
+  | 'application/json'
+  | 'application/x-www-form-urlencoded'
+  | 'multipart/form-data'
+  | 'text/plain';
+
+/** What any system can be expected to send. */
+export const USUAL_TYPES: readonly ContentType[] = [
+  'application/json',
+  'application/x-www-form-urlencoded',
+  'multipart/form-data',
+];
 
 /**
- * Decodes the body of a verified request by its Content-Type.
+ * Decodes a verified request: the query of a GET, else the body by its Content-Type; `text/plain` is JSON by a sender that
+ * calls it so.
  *
  * @throws {UnsupportedContent} for other types or unknown charsets; {Malformed} when the body is not what the type says
  */
 export async function decodePayload(request: VerifiedRequest): Promise<Payload> {
   const { type } = request;
+  if (type === undefined) return { data: gather(request.query), attachments: [] };
   switch (type.essence) {
     case 'application/x-www-form-urlencoded':
       return { data: gather(new URLSearchParams(decodeText(request.body, type))), attachments: [] };
@@ -34,12 +48,20 @@ export async function decodePayload(request: VerifiedRequest): Promise<Payload> 
   }
 }
 
-/** @throws {UnsupportedContent} for a type that no channel takes, so that a body is not read in vain */
-export function mediaType(header: string | undefined): MIMEType {
+/** @throws {Malformed} when it is JSON, and no object; otherwise as `decodePayload` */
+export async function decodeObject(request: VerifiedRequest): Promise<Payload<JsonObject>> {
+  const { data, attachments } = await decodePayload(request);
+  if (!isObject(data)) throw new Malformed('The body must be a JSON object.');
+  return { data, attachments };
+}
+
+/** @throws {UnsupportedContent} for a type that the provider does not send, so that a body is not read in vain */
+export function mediaType(header: string | undefined, accepted: readonly ContentType[]): MIMEType {
   const type = header === undefined ? undefined : parseMediaType(header);
-  if (type && (ACCEPTED.includes(type.essence) || /^application\/[^;]+\+json$/.test(type.essence))) return type;
-  const detail = `Content-Type ${header ?? '(none)'} is not accepted; send one of ${ACCEPTED.join(', ')}.`;
-  throw new UnsupportedContent(detail, { headers: { Accept: ACCEPTED.join(', ') } });
+  const essence = /^application\/[^;]+\+json$/.test(type?.essence ?? '') ? 'application/json' : type?.essence;
+  if (type && accepted.some((one) => one === essence)) return type;
+  const detail = `Content-Type ${header ?? '(none)'} is not accepted; send one of ${accepted.join(', ')}.`;
+  throw new UnsupportedContent(detail, { headers: { Accept: accepted.join(', ') } });
 }
 
 function parseMediaType(header: string): MIMEType | undefined {
@@ -71,7 +93,8 @@ function decoderOf(charset: string): TextDecoder {
   }
 }
 
-function decodeJson(text: string): Payload['data'] {
+/** @throws {Malformed} when it is not JSON, or nests too deep */
+export function decodeJson(text: string): Json {
   let data: Json;
   try {
     data = parseJson(text);
@@ -86,7 +109,6 @@ function decodeJson(text: string): Payload['data'] {
         : `: see position ${position}`;
     throw new Malformed(`The body is not valid JSON${where}.`);
   }
-  if (typeof data !== 'object' || data === null || isList(data)) throw new Malformed('The body must be a JSON object.');
   if (deeperThan(MAX_DEPTH, data)) throw new Malformed(`The body nests deeper than ${MAX_DEPTH} levels.`);
   return data;
 }
@@ -105,12 +127,16 @@ function deeperThan(limit: number, data: Json): boolean {
   return false;
 }
 
-function isList(data: Json): data is readonly Json[] {
+export function isObject(data: Json | undefined): data is JsonObject {
+  return typeof data === 'object' && data !== null && !Array.isArray(data);
+}
+
+export function isList(data: Json | undefined): data is readonly Json[] {
   return Array.isArray(data);
 }
 
 /** Fields by name; a name that comes more than once (checkboxes) holds a list. */
-function gather(entries: Iterable<readonly [string, string]>): Payload['data'] {
+function gather(entries: Iterable<readonly [string, string]>): JsonObject {
   const fields = new Map<string, string[]>();
   let count = 0;
   for (const [name, value] of entries) {

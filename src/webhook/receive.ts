@@ -4,25 +4,33 @@ import type { Clock } from '../clock.ts';
 import { MethodNotAllowed, NotFound, TooManyRequests, Unavailable } from '../errors.ts';
 import { propertyOf } from '../fault.ts';
 import type { Log } from '../log.ts';
-import type { Message } from '../message.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Accept } from '../outbox/accept.ts';
 import type { Wait } from '../outbox/wait.ts';
 import type { Channel, RoutingTable } from '../routing/table.ts';
 import { BodyBudget, readBody } from './body.ts';
 import { mediaType } from './payload.ts';
-import type { Provider, Receipt, Reply } from './providers/provider.ts';
-import { providers } from './providers/registry.ts';
-import { type RawRequest, verify } from './verify.ts';
+import type { Arrival, Provider, Receipt, Reply } from './providers/provider.ts';
+import { urlAsCalled } from './public-url.ts';
+import type { RawRequest, Surroundings } from './verify/request.ts';
+import { verify } from './verify/verify.ts';
+
+export type Providers = Readonly<Record<string, Provider>>;
 
 export interface ReceiveOptions {
   readonly table: () => RoutingTable;
+  readonly providers: Providers;
+  /** What providers call, where it is written down. */
+  readonly publicUrl: string | undefined;
+  readonly certificateKey: Surroundings['certificateKey'];
+  /** Confirms a subscription of the channel, by a call to the URL, some time soon. */
+  readonly confirm: (url: string, channel: string) => void;
   readonly accept: Accept;
   readonly bodyLimitBytes: number;
   readonly clock: Pick<Clock, 'now'>;
   readonly newId: () => string;
   readonly log: Log;
-  readonly metrics: Pick<Metrics, 'accepted' | 'duplicate'>;
+  readonly metrics: Pick<Metrics, 'accepted' | 'duplicate' | 'ignored' | 'unverified'>;
   readonly wait: Wait;
   /** Aborts when we must go: nobody is kept waiting then. */
   readonly stopping: AbortSignal;
@@ -37,35 +45,50 @@ const RATE_WINDOW_MS = 60_000;
 /** From untrusted bytes to stored messages: one line a step, one kind of refusal a line. */
 export function receive(options: ReceiveOptions): RequestHandler {
   const budget = new BodyBudget(BODIES_TOGETHER_BYTES);
-  const limitRate = rateLimiter(options.table);
+  const limitRate = rateLimiter(options.table, options.providers);
+  const { log, metrics } = options;
 
   return async (request, response) => {
     const table = options.table();
     const channel = channelOf(request, table);
-    const provider = providers[channel.provider];
-    if (!provider.methods.includes(request.method)) throw new MethodNotAllowed(request.method, provider.methods);
+    const provider = providerOf(channel, options.providers);
+    const method = methodOf(request, provider);
     response.set(provider.cors?.(channel, request.headers) ?? {});
-    if (request.method === 'OPTIONS') return void response.status(204).end();
+    if (method === 'OPTIONS') return void response.status(204).end();
     await limitRate(request, response);
-    const type = mediaType(request.headers['content-type']);
-    const body = await readBody(request, options.bodyLimitBytes, budget);
-    const raw: RawRequest = { headers: request.headers, type, query: queryOf(request), body };
-    const verified = verify(channel.verify, raw, options.clock.now(), (fault) =>
-      options.log.warn('would have been refused: verify.mode is report', { channel: channel.name, fault }),
-    );
-    const parsed = await provider.parse(verified, channel);
-    if ('trapped' in parsed) {
-      options.log.info('trapped', { channel: channel.name, request_id: response.locals.requestId });
-      return send(
-        response,
-        provider.reply([{ id: options.newId(), status: 'accepted' }], false, channel, request.headers),
-      );
+    const greeting = provider.greet?.({ method, query: queryOf(request) }, channel);
+    if (greeting) {
+      metrics.ignored(channel.name, 'handshake');
+      return send(response, greeting);
     }
-    const receipts = await store(options, table, channel, parsed.messages, response.locals.requestId);
-    const seconds = preferredWait(request);
+    const raw = await rawOf(request, method, provider, options, budget);
+    const surroundings = { now: options.clock.now(), certificateKey: options.certificateKey };
+    const verified = await verify(channel.verify, provider.scheme, raw, surroundings, ({ message: fault }) => {
+      metrics.unverified(channel.name);
+      log.warn('would have been refused: verify.mode is report', { channel: channel.name, fault });
+    });
+    if (request.method === 'HEAD') return send(response, provider.reply([], false, channel, raw));
+    const { arrivals, isBatch = false, ignored = [], answer, confirm } = await provider.parse(verified, channel);
+    for (const why of ignored) metrics.ignored(channel.name, why);
+    if (ignored.length > 0) {
+      const at = ignored.includes('trapped') ? log.info : log.debug;
+      at('ignored', {
+        channel: channel.name,
+        why: ignored[0],
+        count: ignored.length,
+        request_id: response.locals.requestId,
+      });
+    }
+    if (confirm !== undefined) options.confirm(confirm, channel.name);
+    if (answer) return send(response, answer);
+    const receipts =
+      arrivals.length > 0
+        ? await store(options, table, channel, arrivals, response.locals.requestId)
+        : [{ id: options.newId(), status: 'accepted' as const }];
+    const seconds = arrivals.length > 0 ? preferredWait(request) : 0;
     if (seconds > 0) response.set('Preference-Applied', `wait=${seconds}`);
     const known = seconds > 0 ? await fates(options, receipts, seconds * 1_000, response) : receipts;
-    send(response, provider.reply(known, parsed.isBatch, channel, request.headers));
+    send(response, provider.reply(known, isBatch, channel, raw));
   };
 }
 
@@ -76,18 +99,53 @@ function channelOf(request: Request, table: RoutingTable): Channel {
   return channel;
 }
 
+function providerOf(channel: Channel, providers: Providers): Provider {
+  const provider = providers[channel.provider];
+  if (provider === undefined) throw new Error(`there is no provider ${channel.provider}`);
+  return provider;
+}
+
+/** As what the request is taken: a HEAD as the GET that it asks about. */
+function methodOf({ method }: Request, { methods }: Provider): string {
+  const meant = method === 'HEAD' && !methods.includes('HEAD') ? 'GET' : method;
+  if (!methods.includes(meant)) throw new MethodNotAllowed(method, methods);
+  return meant;
+}
+
+/** A GET has no body, whatever comes with it. */
+async function rawOf(
+  request: Request,
+  method: string,
+  provider: Provider,
+  { bodyLimitBytes, publicUrl }: ReceiveOptions,
+  budget: BodyBudget,
+): Promise<RawRequest> {
+  const hasBody = method === 'POST';
+  const type = hasBody ? mediaType(request.headers['content-type'], provider.types) : undefined;
+  const body = hasBody ? await readBody(request, provider.bodyLimitBytes ?? bodyLimitBytes, budget) : Buffer.alloc(0);
+  return {
+    method,
+    headers: request.headers,
+    type,
+    url: urlAsCalled(request, publicUrl),
+    query: queryOf(request),
+    body,
+  };
+}
+
 /** Routes and stores. Whatever fails here is our own trouble: nothing is acknowledged, and the sender may try again. */
 async function store(
   { accept, newId, log, metrics }: ReceiveOptions,
   table: RoutingTable,
   channel: Channel,
-  messages: readonly Message[],
+  arrivals: readonly Arrival[],
   requestId: unknown,
 ): Promise<readonly Receipt[]> {
-  const entries = messages.map((message) => ({
+  const entries = arrivals.map(({ message, repeat }) => ({
     id: newId(),
     channel: channel.name,
     message,
+    repeat,
     placement: table.place(channel.name, message),
     tableVersion: table.version,
   }));
@@ -153,18 +211,23 @@ function queryOf(request: Request): URLSearchParams {
   return new URLSearchParams(start < 0 ? '' : request.url.slice(start));
 }
 
-function send(response: Response, { status, headers, body }: Reply): void {
-  response.status(status).set(headers ?? {});
-  if (body === undefined) response.end();
-  else if (typeof body === 'string') response.type('html').send(body);
-  else response.json(body);
+/** A text goes out as it is: Express would add a charset to its type, and some providers compare that. */
+function send(response: Response, { status, headers = {}, body = '' }: Reply): void {
+  response.status(status);
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  if (typeof body === 'object') return void response.json(body);
+  response.setHeader('Content-Length', Buffer.byteLength(body));
+  response.end(body);
 }
 
 /** Per channel and address; an IPv6 network counts as one address, since one machine has it whole. */
-function rateLimiter(table: () => RoutingTable): (request: Request, response: Response) => Promise<void> {
+function rateLimiter(
+  table: () => RoutingTable,
+  providers: Providers,
+): (request: Request, response: Response) => Promise<void> {
   const limitOf = (request: Request): number | undefined => {
     const channel = channelOf(request, table());
-    const provider: Provider = providers[channel.provider];
+    const provider = providerOf(channel, providers);
     return provider.rateLimit === undefined ? undefined : (channel.rate_limit ?? provider.rateLimit);
   };
   const limiter = rateLimit({

@@ -1,5 +1,6 @@
 import type { FieldError } from '../errors.ts';
 import type { Json } from '../message.ts';
+import { isList } from './payload.ts';
 
 /** Who sends more than this has made one mistake many times. What they send must not decide how much we answer. */
 export const MAX_PROBLEMS = 20;
@@ -38,4 +39,17 @@ function faultOf(text: string): string | undefined {
   if (text.includes('\0')) return 'must not hold the character NUL';
   if (!text.isWellFormed()) return 'must not hold half of a surrogate pair';
   return undefined;
+}
+
+/** The same without any of it: NUL is left out, a lone surrogate becomes U+FFFD. For senders who cannot be told. */
+export function wellFormed(data: Json): Json {
+  if (illFormed(data).length === 0) return data;
+  if (typeof data === 'string') return data.replaceAll('\0', '').toWellFormed();
+  if (typeof data !== 'object' || data === null) return data;
+  if (isList(data)) return data.map(wellFormed);
+  return Object.fromEntries(
+    Object.entries(data)
+      .filter(([key]) => key !== '__proto__')
+      .map(([key, value]) => [String(wellFormed(key)), wellFormed(value)]),
+  );
 }

@@ -1,8 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { loadRouting, parseRouting } from '../../src/routing/load.ts';
 import { RoutingRefused } from '../../src/routing/problem.ts';
 import { temporaryFolder } from '../support/fixtures.ts';
+import { ROOT } from '../support/process.ts';
+import { loadRouting, parseRouting } from '../support/routing.ts';
 
 /**
  * Broken routing files. `▸` stands before the place of each problem, and is taken out before the file is read; `says`
@@ -41,8 +44,11 @@ const senders = (value: string) => `${ACCOUNTS}${CHANNELS}${ROUTES}\nsenders:${v
 
 const GOOD_ACCOUNT = 'base_url: "https://haptik.example", client_id: bridge, token: t';
 const WHOLE = /: expected a whole number of at least 1$/;
-const SCHEMES = /expected none, or one of \{ header: … \}, \{ query: … \}, \{ basic: … \}, \{ hmac: … \}$/;
-const ONE_SCHEME = /verify: needs exactly one of header, query, basic, hmac$/;
+const SCHEMES = /expected none, or one of \{ secret: … \}, .*\{ header: … \}, \{ query: … \}, .*\{ hmac: … \}$/;
+const TOPIC = 'arn:aws:sns:ap-south-1:123456789012:inbound-sms';
+const PEM = JSON.stringify(readFileSync(join(ROOT, 'test/fixtures/sns/certificate.pem'), 'utf8'));
+const ONE_SCHEME =
+  /verify: needs exactly one of secret, public_key, topic_arn, header, query, basic, standard_webhooks, github, stripe, hmac$/;
 const BUSINESS_ID = /business_id: expected a whole number such as 343, the number that Haptik gave$/;
 const PLAIN_HTTP = /is plain http, .* use https, or write allow_http: true$/;
 const TWICE = /^this name stands twice; the second would silently replace the first$/;
@@ -178,7 +184,7 @@ refused('an unknown key of a channel', channel('{ verify: none, ▸secret: x }')
 ]);
 refused('an unknown scheme', verify('{ ▸hmca: { secret: x } }'), [
   'unknown_key',
-  /^channels\.chat\.verify\.hmca: unknown key; accepted are mode, header, query, basic, hmac$/,
+  /^channels\.chat\.verify\.hmca: unknown key; accepted are mode, .*, header, query, basic, .*hmac$/,
 ]);
 refused('an unknown key of the header scheme', verify('{ header: { name: x, secret: y, ▸prefix: z } }'), [
   'unknown_key',
@@ -361,7 +367,7 @@ refused('an auth_id_pattern that is not one', account(`${GOOD_ACCOUNT}, auth_id_
 // Channels
 refused('an unknown provider', channel('{ provider: ▸from, verify: none }'), [
   'invalid',
-  /^channels\.chat\.provider: accepted are generic, form$/,
+  /^channels\.chat\.provider: accepted are generic, form, .*twilio, .*wpforms$/,
 ]);
 refused('a bad path', channel('{ verify: none, fields: { sender: ▸a..b } }'), ['bad_path', PATH]);
 refused('a path that begins with a dot', channel('{ verify: none, fields: { sender: ▸.a } }'), ['bad_path', PATH]);
@@ -410,7 +416,7 @@ refused('a redirect that is a script', form('redirect: ▸"javascript:alert(1)"'
 // Verification
 refused('a channel that does not say how it is verified', channel('▸{ provider: form }'), [
   'missing',
-  /^channels\.chat\.verify: is missing; expected none, or one of \{ header/,
+  /^channels\.chat\.verify: is missing; expected none, or one of \{ secret/,
 ]);
 refused('a verification of nothing', `${ACCOUNTS}\nchannels:\n  chat:\n    ▸verify:${ROUTES}`, ['invalid', SCHEMES]);
 refused('a verification by another word than none', verify('▸off'), ['invalid', SCHEMES]);
@@ -421,6 +427,58 @@ refused('two schemes', verify('▸{ header: { name: x, secret: y }, query: { nam
   'invalid',
   ONE_SCHEME,
 ]);
+const preset = (provider: string, keys: string) => channel(`{ provider: ${provider}, ${keys} }`);
+const FOR_ANY = 'For any provider: header, query, basic, standard_webhooks, github, stripe, hmac';
+const exactly = (text: string) => new RegExp(`^${text.replace(/[.()]/g, '\\$&')}$`);
+refused('a secret where a provider has no scheme', verify(`{ secret: ▸${WRITTEN} }`), [
+  'invalid',
+  exactly(`channels.chat.verify.secret: is not for provider: generic; it has no scheme of its own. ${FOR_ANY}`),
+]);
+refused('a secret where a provider has a public key', preset('telnyx', 'verify: { secret: ▸x }'), [
+  'invalid',
+  exactly(`channels.chat.verify.secret: is not for provider: telnyx; it takes public_key. ${FOR_ANY}`),
+]);
+refused('a public key where a provider has a secret', preset('line', `verify: { public_key: ▸${'A'.repeat(43)}= }`), [
+  'invalid',
+  exactly(`channels.chat.verify.public_key: is not for provider: line; it takes secret. ${FOR_ANY}`),
+]);
+refused('a public key that is none', preset('telnyx', 'verify: { public_key: ▸abc }'), [
+  'invalid',
+  exactly('channels.chat.verify.public_key: expected a public key as the provider shows it: 32 bytes in base64'),
+]);
+refused('a topic that is no ARN', preset('aws-sns', 'verify: { topic_arn: ▸inbound }'), [
+  'invalid',
+  exactly('channels.chat.verify.topic_arn: expected the ARN of an SNS topic'),
+]);
+refused('a certificate that is none', preset('aws-sns', `verify: { topic_arn: ${TOPIC}, certificate: ▸pem }`), [
+  'bad_certificate',
+  /certificate: expected one certificate in PEM/,
+]);
+refused('a certificate without a topic', preset('line', `verify: { secret: x, certificate: ▸${PEM} }`), [
+  'invalid',
+  exactly('channels.chat.verify.certificate: stands without topic_arn'),
+]);
+refused('Basic credentials without a password', preset('infobip', 'verify: { secret: ▸haptik }'), [
+  'invalid',
+  exactly('channels.chat.verify.secret: is for HTTP Basic, and must be user:password for provider: infobip'),
+]);
+refused('a verify_token where there is no challenge', preset('line', 'verify: { secret: x, verify_token: ▸y }'), [
+  'invalid',
+  exactly('channels.chat.verify.verify_token: is not for provider: line'),
+]);
+refused('a standard webhook key that is no base64', verify('{ standard_webhooks: { secret: ▸whsec_a b } }'), [
+  'invalid',
+  /standard_webhooks\.secret: expected a key in base64/,
+]);
+refused(
+  'a form whose fields only its owner can name, without them',
+  preset('gravityforms', 'verify: none, fields: ▸{ text: "4" }'),
+  [
+    'invalid',
+    exactly('channels.chat.fields: needs sender: what gravityforms calls it is chosen by whoever made the form'),
+  ],
+);
+
 refused('an unknown mode', verify('{ mode: ▸log, header: { name: x, secret: y } }'), [
   'invalid',
   /^channels\.chat\.verify\.mode: accepted are enforce, report$/,

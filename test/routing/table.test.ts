@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Delivery, Json, Message, Placement } from '../../src/message.ts';
-import { parseRouting } from '../../src/routing/load.ts';
 import type { RoutingTable } from '../../src/routing/table.ts';
 import { temporaryFolder } from '../support/fixtures.ts';
+import { parseRouting } from '../support/routing.ts';
 
 const SENDER = '+919820012345';
 const ENV = { TOKEN: 'token' };
@@ -423,6 +423,28 @@ test('a message of only files names them', () => {
   expect(deliveryOf(placement).text).toBe('[file: a.png]\n[file: b.png]');
 });
 
+test('links to files follow the text, and what has no link is told of only where there is no text', () => {
+  const link = { url: 'https://files.example/1.jpg', content_type: 'image/jpeg' };
+  const text = (given: Partial<Message>) => deliveryOf(oneRoute('auth_id: a').place('chat', message(given))).text;
+  expect(text({ attachments: [link, { url: 'https://files.example/2.pdf' }] })).toBe(
+    'Hello\nhttps://files.example/1.jpg\nhttps://files.example/2.pdf',
+  );
+  expect(text({ text: ' ', attachments: [link] })).toBe('https://files.example/1.jpg');
+  expect(text({ attachments: [{ id: 'f1', content_type: 'voice' }] })).toBe('Hello');
+  expect(text({ text: '', attachments: [{ id: 'f1', content_type: 'voice' }, { id: 'f2' }] })).toBe(
+    '[file: voice]\n[file: f2]',
+  );
+});
+
+test("a message without a sender is nobody's, whatever the template would give", () => {
+  const placement = oneRoute('auth_id: "sms{{ sender }}"').place('chat', message({ sender: '' }));
+  expect(placement).toEqual({
+    route: null,
+    dead: 'no_auth_id',
+    detail: 'the message names no sender; see the fields of its channel',
+  });
+});
+
 test.each<[template: string, given: Partial<Message>, text: string]>([
   ['{{ sender }} {{ recipient }} {{ channel }}', {}, '+919820012345 chat chat'],
   ['{{ id }} {{ sent_at }}', { providerId: 'm1', sentAt: '2026-11-22T12:30:00Z' }, 'm1 2026-11-22T12:30:00Z'],
@@ -640,4 +662,51 @@ senders: { "9820012345": CUST1, "9820099999": CUST2, "+919820077777": CUST3 }
   expect(of('in', '+919820077777')).toEqual([2, 'CUST3']);
   expect(of('any', '9820012345')).toEqual([3, 'CUST1']);
   expect(of('any', '+919820099999')).toEqual([3, 'x919820099999']);
+});
+
+describe('where the provider says what its senders are', () => {
+  const table = parseRouting(
+    `
+accounts:
+  main: { base_url: https://haptik.example, client_id: c, token: t }
+channels:
+  wa: { provider: whatsapp-cloud, verify: none }
+  bot: { provider: telegram, verify: none }
+  sms: { provider: vonage, verify: none }
+routes:
+  - { channel: wa, when: { sender: "919820012345" }, business_id: 1, auth_id: known }
+  - { channel: wa, business_id: 2, auth_id: other }
+  - { channel: bot, when: { sender: "919820012345" }, business_id: 1, auth_id: known }
+  - { channel: bot, business_id: 2, auth_id: other }
+  - { channel: sms, when: { recipient: "+447700900000" }, business_id: 1, auth_id: known }
+  - { channel: sms, when: { recipient: { prefix: "4477" } }, business_id: 3, auth_id: known }
+  - { channel: sms, business_id: 2, auth_id: other }
+senders:
+  "919820099999": CUST1
+  "+919820088888": CUST2
+`,
+    'routing.yaml',
+    {},
+  );
+  const place = (channel: string, given: Partial<Message>) => deliveryOf(table.place(channel, message(given)));
+
+  test('a condition on the sender is read as a sender of the channel would be', () => {
+    expect(place('wa', { sender: '+919820012345' }).businessId).toBe(1);
+    expect(place('bot', { sender: '919820012345' }).businessId).toBe(1);
+    expect(place('bot', { sender: '+919820012345' }).businessId).toBe(2);
+  });
+
+  test('so are the keys of senders', () => {
+    expect(place('wa', { sender: '+919820099999' }).authId).toBe('CUST1');
+    expect(place('bot', { sender: '919820099999' }).authId).toBe('CUST1');
+    expect(place('bot', { sender: '+919820099999' }).authId).toBe('other');
+    expect(place('wa', { sender: '+919820088888' }).authId).toBe('CUST2');
+  });
+
+  test('a recipient is found with and without its +, and a prefix is one of what was sent', () => {
+    expect(place('sms', { recipient: '447700900000' }).businessId).toBe(1);
+    expect(place('sms', { recipient: '+447700900000' }).businessId).toBe(1);
+    expect(place('sms', { recipient: '447700900001' }).businessId).toBe(3);
+    expect(place('sms', { recipient: '12345' }).businessId).toBe(2);
+  });
 });

@@ -1,30 +1,27 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { Invalid, OriginNotAllowed } from '../../errors.ts';
-import type { Json } from '../../message.ts';
+import type { Json, JsonObject } from '../../message.ts';
 import type { Channel } from '../../routing/table.ts';
 import { type FieldName, type Find, toMessage } from '../candidate.ts';
-import { decodePayload } from '../payload.ts';
-import type { VerifiedRequest } from '../verify.ts';
+import { decodeObject, USUAL_TYPES } from '../payload.ts';
+import { repeatOf } from '../repeat.ts';
+import type { RawRequest, VerifiedRequest } from '../verify/request.ts';
 import { illFormed } from '../wellformed.ts';
+import { USUAL_NAMES } from './answers.ts';
 import { idempotencyKey, replyJson } from './generic.ts';
 import type { Parsed, Provider, Receipt, Reply } from './provider.ts';
 
-type Payload = { readonly [key: string]: Json };
-
-/** What forms mostly call these fields, in any case; the first that is filled in counts. */
-const USUAL_NAMES: Readonly<Partial<Record<FieldName, readonly string[]>>> = {
-  sender: ['email', 'your-email', 'phone'],
-  text: ['message', 'your-message', 'comments'],
-  name: ['name', 'your-name'],
-  email: ['email', 'your-email'],
-  phone: ['phone', 'your-phone'],
-};
+const usualNames: Readonly<Partial<Record<FieldName, readonly string[]>>> = USUAL_NAMES;
 const DEFAULT_HONEYPOT = '_gotcha';
 const PREFLIGHT_SECONDS = '86400';
 
 /** A website's own form, posted by the browser or by a script of the page. */
 export const form: Provider = {
+  sender: 'phone',
+  credentials: undefined,
+  isOwnForm: true,
   methods: ['POST', 'OPTIONS'],
+  types: USUAL_TYPES,
   rateLimit: 30,
   cors,
   parse: parseForm,
@@ -59,28 +56,34 @@ function refererOrigin({ referer }: IncomingHttpHeaders): string | undefined {
 }
 
 async function parseForm(request: VerifiedRequest, channel: Channel): Promise<Parsed> {
-  const { data, attachments } = await decodePayload(request);
-  if (isFilled(data[channel.honeypot ?? DEFAULT_HONEYPOT])) return { trapped: true };
+  const { data, attachments } = await decodeObject(request);
+  if (isFilled(data[channel.honeypot ?? DEFAULT_HONEYPOT])) return { arrivals: [], ignored: ['trapped'] };
   const problems = illFormed(data);
   if (problems.length > 0) throw new Invalid(problems);
 
   const checked = await toMessage(findIn(data, channel), {
-    channel: channel.name,
-    country: channel.default_country,
+    channel,
     fallbackId: idempotencyKey(request),
     attachments,
   });
   if ('errors' in checked) throw new Invalid(checked.errors);
-  return { messages: [checked.message], isBatch: false };
+  const { message } = checked;
+  const repeat = repeatOf({
+    id: message.providerId,
+    isTimed: message.sentAt !== undefined,
+    isForm: true,
+    content: { data, attachments },
+  });
+  return { arrivals: [{ message, repeat }] };
 }
 
 /** By the channel's own paths, else by the usual names; `fields` is the whole form unless it is mapped. */
-function findIn(data: Payload, channel: Channel): Find {
+function findIn(data: JsonObject, channel: Channel): Find {
   return (name) => {
     const path = channel.fields?.[name];
     if (path !== undefined) return { path: path.text, value: path.read(data) };
     if (name === 'fields') return { path: name, value: data };
-    const usual = USUAL_NAMES[name] ?? [];
+    const usual = usualNames[name] ?? [];
     const keys = usual.flatMap((wanted) => Object.keys(data).filter((key) => key.toLowerCase() === wanted));
     const key = keys.find((candidate) => isFilled(data[candidate])) ?? keys[0];
     return key === undefined ? { path: usual[0] ?? name, value: undefined } : { path: key, value: data[key] };
@@ -92,15 +95,12 @@ function isFilled(value: Json | undefined): boolean {
 }
 
 /** A browser that posts a form shows what it gets, so it gets a page; JSON is only sent by scripts, and answered so. */
-function replyForm(
-  receipts: readonly Receipt[],
-  isBatch: boolean,
-  channel: Channel,
-  headers: IncomingHttpHeaders,
-): Reply {
+function replyForm(receipts: readonly Receipt[], isBatch: boolean, channel: Channel, { headers }: RawRequest): Reply {
   if (/json/i.test(headers['content-type'] ?? '')) return replyJson(receipts, isBatch);
   if (channel.redirect !== undefined) return { status: 303, headers: { Location: channel.redirect } };
-  return /\btext\/html\b/.test(headers.accept ?? '') ? { status: 200, body: THANKS } : replyJson(receipts, isBatch);
+  return /\btext\/html\b/.test(headers.accept ?? '')
+    ? { status: 200, headers: { 'Content-Type': 'text/html; charset=utf-8' }, body: THANKS }
+    : replyJson(receipts, isBatch);
 }
 
 const THANKS = `<!doctype html>

@@ -1,12 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
 import { type FieldError, Invalid } from '../../errors.ts';
-import type { Json, Message } from '../../message.ts';
+import type { Json, JsonObject } from '../../message.ts';
 import type { Channel } from '../../routing/table.ts';
 import { type Find, toMessage } from '../candidate.ts';
-import { decodePayload } from '../payload.ts';
-import type { VerifiedRequest } from '../verify.ts';
+import { decodeObject, isList, isObject, USUAL_TYPES } from '../payload.ts';
+import { headerOf, type VerifiedRequest } from '../verify/request.ts';
 import { illFormed, MAX_PROBLEMS } from '../wellformed.ts';
-import type { Parsed, Provider, Receipt, Reply } from './provider.ts';
+import type { Arrival, Parsed, Provider, Receipt, Reply } from './provider.ts';
 
 /** Each is checked by itself, and others wait meanwhile. */
 const MAX_BATCH = 5_000;
@@ -15,13 +15,16 @@ const ITEMS_A_TURN = 50;
 
 /** Any system that can POST: JSON, urlencoded or multipart, one message or `{"messages":[…]}`. */
 export const generic: Provider = {
+  sender: 'phone',
+  credentials: undefined,
   methods: ['POST'],
+  types: USUAL_TYPES,
   parse: parseGeneric,
   reply: replyJson,
 };
 
 async function parseGeneric(request: VerifiedRequest, channel: Channel): Promise<Parsed> {
-  const { data, attachments } = await decodePayload(request);
+  const { data, attachments } = await decodeObject(request);
   const problems = illFormed(data);
   if (problems.length > 0) throw new Invalid(problems);
 
@@ -31,34 +34,29 @@ async function parseGeneric(request: VerifiedRequest, channel: Channel): Promise
   if (items.length > MAX_BATCH)
     throw new Invalid([{ path: 'messages', message: `must not hold more than ${MAX_BATCH}` }]);
 
-  const key = idempotencyKey(request);
-  const messages: Message[] = [];
+  const key = schemeId(request, channel) ?? idempotencyKey(request);
+  const arrivals: Arrival[] = [];
   const errors: FieldError[] = [];
   for (const [index, item] of items.entries()) {
     if (errors.length >= MAX_PROBLEMS) break;
     if (index % ITEMS_A_TURN === ITEMS_A_TURN - 1) await setImmediate();
     const checked = await toMessage(findIn(item, channel, batch ? `messages[${index}].` : ''), {
-      channel: channel.name,
-      country: channel.default_country,
+      channel,
       fallbackId: key === undefined || !batch ? key : JSON.stringify([key, index]),
       attachments,
     });
-    if ('message' in checked) messages.push(checked.message);
+    if ('message' in checked) arrivals.push(checked);
     else errors.push(...checked.errors);
   }
   if (errors.length > 0) throw new Invalid(errors);
-  return { messages, isBatch: batch !== undefined };
+  return { arrivals, isBatch: batch !== undefined };
 }
 
 /** A channel whose paths lead into `messages` takes the payload as one message. */
-function batchOf(data: { readonly [key: string]: Json }, channel: Channel): readonly Json[] | undefined {
+function batchOf(data: JsonObject, channel: Channel): readonly Json[] | undefined {
   const { messages } = data;
   const isMapped = Object.values(channel.fields ?? {}).some((path) => /^messages\b/.test(path?.text ?? ''));
   return isList(messages) && !isMapped ? messages : undefined;
-}
-
-function isList(value: Json | undefined): value is readonly Json[] {
-  return Array.isArray(value);
 }
 
 /** With a field map only what is mapped is read, and `fields` is the whole payload unless it is mapped too. */
@@ -72,15 +70,18 @@ function findIn(item: Json, { fields: paths }: Channel, prefix: string): Find {
 }
 
 function own(item: Json, name: string): Json | undefined {
-  if (typeof item !== 'object' || item === null || isList(item) || !Object.hasOwn(item, name)) return undefined;
-  return item[name];
+  return isObject(item) && Object.hasOwn(item, name) ? item[name] : undefined;
+}
+
+/** The id that a Standard Webhook carries, which is signed with it. */
+function schemeId(request: VerifiedRequest, { verify }: Channel): string | undefined {
+  if (verify === 'none' || verify.standard_webhooks === undefined) return undefined;
+  return headerOf(request, 'webhook-id') ?? headerOf(request, 'svix-id');
 }
 
 /** https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/ */
 export function idempotencyKey(request: VerifiedRequest): string | undefined {
-  const value = request.headers['idempotency-key'];
-  const key = (Array.isArray(value) ? value.join(', ') : value)?.trim();
-  return key || undefined;
+  return headerOf(request, 'idempotency-key')?.trim() || undefined;
 }
 
 export function replyJson(receipts: readonly Receipt[], isBatch: boolean): Reply {

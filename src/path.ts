@@ -1,4 +1,4 @@
-import type { Json } from '../message.ts';
+import type { Json } from './message.ts';
 
 /** Where a value stands in a payload: `from.phone`, `items[0].text`, `["1.3"]`. */
 export interface FieldPath {

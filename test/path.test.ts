@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { Json } from '../../src/message.ts';
-import { parsePath } from '../../src/routing/path.ts';
+import type { Json } from '../src/message.ts';
+import { parsePath } from '../src/path.ts';
 
 const read = (path: string, payload: Json) => parsePath(path).read(payload);
 

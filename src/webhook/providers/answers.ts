@@ -1,0 +1,102 @@
+import type { Attachment, Json, JsonObject } from '../../message.ts';
+import type { FieldName } from '../candidate.ts';
+import { Item } from '../item.ts';
+import { isList, isObject } from '../payload.ts';
+import type { Shape } from './preset.ts';
+
+/** What people call the fields of their forms, in any case; the first that is filled in counts. */
+export const USUAL_NAMES = {
+  sender: ['email', 'your-email', 'phone'],
+  text: ['message', 'your-message', 'comments'],
+  name: ['name', 'your-name'],
+  email: ['email', 'your-email'],
+  phone: ['phone', 'your-phone'],
+} satisfies Partial<Record<FieldName, readonly string[]>>;
+
+/** Form builders have labels for names: `Your e-mail address` is `email`, `q4_email` too. */
+const SYNONYMS: Readonly<Record<'email' | 'phone' | 'text' | 'name', readonly string[]>> = {
+  email: ['email', 'emailaddress', 'mail', 'workemail'],
+  phone: ['phone', 'phonenumber', 'mobile', 'mobilenumber', 'telephone', 'tel', 'contactnumber', 'whatsappnumber'],
+  text: ['message', 'comments', 'comment', 'question', 'query', 'enquiry', 'inquiry', 'description', 'howcanwehelp'],
+  name: ['name', 'fullname'],
+};
+
+/** What a form's answers say under the usual names. */
+export function usual(answers: JsonObject, wanted: keyof typeof SYNONYMS): string | undefined {
+  const names = Object.keys(answers);
+  return SYNONYMS[wanted]
+    .flatMap((synonym) => names.filter((name) => plain(name) === synonym))
+    .map((name) => sayable(answers[name]))
+    .find((text) => text !== undefined && text !== '');
+}
+
+function plain(name: string): string {
+  return name
+    .toLowerCase()
+    .replace(/^q\d+_/, '')
+    .replace(/[^\p{L}\p{N}]/gu, '')
+    .replace(/^your/, '');
+}
+
+/** Text, a number, a list of such, or a name or number in its parts. */
+function sayable(value: Json | undefined): string | undefined {
+  const item = new Item({ value: value ?? null });
+  if (!isObject(value)) return item.text('value');
+  const parts = ['prefix', 'first', 'middle', 'last', 'suffix', 'country', 'area', 'phone'];
+  return item.text('value.full') ?? (parts.flatMap((part) => item.text(`value.${part}`) ?? []).join(' ') || undefined);
+}
+
+/** The parts of a message that stand among a form's answers. */
+export function answered(
+  answersOf: (item: Item) => JsonObject,
+): Pick<Shape, 'sender' | 'text' | 'name' | 'email' | 'phone' | 'attachments'> {
+  const find = (wanted: keyof typeof SYNONYMS) => (item: Item) => usual(answersOf(item), wanted);
+  return {
+    sender: (item) => find('email')(item) ?? find('phone')(item),
+    text: find('text'),
+    name: (item) => find('name')(item) ?? fullName(answersOf(item)),
+    email: find('email'),
+    phone: find('phone'),
+    attachments: (item) => uploads(answersOf(item)),
+  };
+}
+
+function fullName(answers: JsonObject): string | undefined {
+  const part = (name: string) => Object.entries(answers).find(([key]) => plain(key) === name)?.[1];
+  const parts = [part('firstname'), part('lastname')].flatMap((value) => sayable(value) ?? []);
+  return parts.join(' ') || undefined;
+}
+
+/** Files that were uploaded are lists of links, or one link to something with a file's name. */
+export function uploads(answers: JsonObject): readonly Attachment[] {
+  return Object.values(answers).flatMap((value) => {
+    const list = isList(value) ? value : (listWithin(value) ?? [value]);
+    const isUpload = isList(value) || listWithin(value) !== undefined;
+    return list.flatMap((one) => {
+      if (isObject(one)) {
+        const file = new Item(one);
+        return isLink(file.text('url') ?? '')
+          ? file.attachment({ url: 'url', name: nameIn(file), content_type: typeIn(file), size: 'size' })
+          : [];
+      }
+      const url = typeof one === 'string' ? one : '';
+      return isLink(url) && (isUpload || isFile(url)) ? [{ url }] : [];
+    });
+  });
+}
+
+const nameIn = (file: Item) => (file.has('filename') ? 'filename' : 'name');
+const typeIn = (file: Item) => (file.has('mimeType') ? 'mimeType' : 'type');
+
+function listWithin(value: Json | undefined): readonly Json[] | undefined {
+  const list = typeof value === 'string' && value.startsWith('[') ? new Item({ value }).unwrapped('value') : undefined;
+  return isList(list) ? list : undefined;
+}
+
+function isLink(text: string): boolean {
+  return /^https?:\/\/\S+$/.test(text);
+}
+
+function isFile(url: string): boolean {
+  return /\/[^/?#]+\.[a-z0-9]{2,5}$/i.test(URL.parse(url)?.pathname ?? '');
+}

@@ -1,0 +1,37 @@
+import type { Item } from '../item.ts';
+import { hmac } from '../verify/hmac.ts';
+import { provider, type Shape } from './preset.ts';
+import { joined } from './words.ts';
+
+/**
+ * The whole contact, by a workflow's "Send a webhook"; which form it was says the last submission. The events of its
+ * Webhooks API hold ids and no text. https://developers.hubspot.com/docs/api-reference/webhooks
+ */
+const contact: Shape = {
+  fits: (item) => item.has('properties.email.value', 'properties.phone.value') && item.has('properties.message.value'),
+  sender: ['properties.email.value', 'properties.phone.value'],
+  recipient: (item) => submission(item)?.at('form-id'),
+  text: 'properties.message.value',
+  id: (item) => submission(item)?.at('conversion-id'),
+  sent_at: (item) => submission(item)?.at('timestamp'),
+  name: (item) => joined(' ', item.text('properties.firstname.value'), item.text('properties.lastname.value')),
+  email: 'properties.email.value',
+  phone: 'properties.phone.value',
+};
+
+function submission(item: Item): Item | undefined {
+  return item.items('form-submissions').at(-1);
+}
+
+/** https://developers.hubspot.com/docs/apps/authentication/validating-requests: the third version, and no other. */
+export const hubspot = provider({
+  sender: 'email',
+  scheme: hmac({
+    header: 'X-HubSpot-Signature-v3',
+    encoding: 'base64',
+    signed: ['{method}', '{url}', '{body}', '{timestamp}'],
+    timestampHeader: 'X-HubSpot-Request-Timestamp',
+  }),
+  isForm: true,
+  shapes: [contact],
+});

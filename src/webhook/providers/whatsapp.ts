@@ -1,0 +1,81 @@
+import type { Attachment } from '../../message.ts';
+import { Item } from '../item.ts';
+import type { Shape } from './preset.ts';
+import { joined, people, place } from './words.ts';
+
+/**
+ * The messages of WhatsApp's Cloud API, as Meta sends them and as others pass them on.
+ * https://developers.facebook.com/docs/whatsapp/cloud-api/webhooks/reference/messages
+ */
+
+const MEDIA = ['image', 'video', 'audio', 'voice', 'document', 'sticker'];
+/** Anything else (reactions, what WhatsApp itself says, what it cannot pass on) is no message to answer. */
+const TYPES = ['text', 'button', 'interactive', 'location', 'contacts', 'order', ...MEDIA];
+
+/** One item a message, with what is said once for all of them. Statuses and the like stand beside `messages`. */
+export function splitWhatsapp(payload: Item): readonly Item[] {
+  return payload.items('entry').flatMap((entry) =>
+    entry.items('changes').flatMap((change) => {
+      const { metadata = null, contacts = null } = change.item('value').data;
+      const messages = change.is('field', 'messages') ? change.items('value.messages') : [];
+      const known = new Item({ contacts }).items('contacts');
+      const events = messages.length === 0 ? [new Item({})] : [];
+      return [
+        ...events,
+        ...messages.map((message) => {
+          const contact = contactOf(message, known);
+          return new Item({ ...message.data, metadata, ...(contact && { contact: contact.data }) });
+        }),
+      ];
+    }),
+  );
+}
+
+function contactOf(message: Item, contacts: readonly Item[]): Item | undefined {
+  const [number = '', id = ''] = [message.text('from'), message.text('from_user_id')];
+  return contacts.find((contact) => contact.is('wa_id', number) || contact.is('user_id', id));
+}
+
+export const whatsapp: Shape = {
+  // What is said in a group is not said to us.
+  fits: (item) => TYPES.some((type) => item.is('type', type)) && item.has('metadata') && !item.has('group_id'),
+  // Who has a user name may have no number, but an id that is theirs with this business.
+  sender: ['from', 'from_user_id'],
+  recipient: ['metadata.phone_number_id', 'metadata.display_phone_number'],
+  text: (item) =>
+    item.text(
+      'text.body',
+      'button.text',
+      'interactive.button_reply.title',
+      'interactive.list_reply.title',
+      ...MEDIA.map((type) => `${type}.caption`),
+    ) ??
+    joined('\n', item.text('interactive.nfm_reply.body'), item.text('interactive.nfm_reply.response_json')) ??
+    place(item, 'location.latitude', 'location.longitude', 'location.name', 'location.address') ??
+    people(item.items('contacts')) ??
+    order(item),
+  id: 'id',
+  sent_at: 'timestamp',
+  name: 'contact.profile.name',
+  attachments: (item) => MEDIA.flatMap((type) => media(item, type)),
+};
+
+function media(item: Item, type: string): readonly Attachment[] {
+  const part = (name: string) => `${type}.${name}`;
+  return item.attachment({
+    url: part('url'),
+    id: part('id'),
+    name: part('filename'),
+    content_type: part('mime_type'),
+  });
+}
+
+/** `2 × sku-1 (300 INR)`, a line each, after what the customer wrote to it. */
+function order(item: Item): string | undefined {
+  const lines = item.items('order.product_items').map((product) => {
+    const price = joined(' ', product.text('item_price'), product.text('currency'));
+    const what = joined(' × ', product.text('quantity'), product.text('product_retailer_id'));
+    return joined(' ', what, price && `(${price})`);
+  });
+  return joined('\n', item.text('order.text'), ...lines);
+}

@@ -1,0 +1,72 @@
+import { type KeyObject, verify, X509Certificate } from 'node:crypto';
+import { NotVerified, Unavailable } from '../../errors.ts';
+import { parseJson } from '../../json.ts';
+import type { Json } from '../../message.ts';
+import type { Check } from './request.ts';
+
+/**
+ * Amazon SNS: RSA over some of the fields, by a certificate whose address the message itself gives.
+ * https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
+ */
+
+const SIGNED = ['Message', 'MessageId', 'Subject', 'SubscribeURL', 'Timestamp', 'Token', 'TopicArn', 'Type'];
+/** Those of a notification. */
+const NOT_SIGNED_IN_A_NOTIFICATION = ['SubscribeURL', 'Token'];
+const DIGESTS: Readonly<Record<string, string>> = { '1': 'RSA-SHA1', '2': 'RSA-SHA256' };
+
+/** Without this rule the message would say by whose key it is to be believed, and whom we are to call. */
+export function isAmazons(text: string): boolean {
+  const url = URL.parse(text);
+  return (
+    url?.protocol === 'https:' &&
+    url.username === '' &&
+    url.port === '' &&
+    /^sns\.[a-z0-9-]{3,}\.amazonaws\.com(\.cn)?$/.test(url.hostname)
+  );
+}
+
+/** @throws {Error} when it is no certificate */
+export function keyOfCertificate(pem: string): KeyObject {
+  return new X509Certificate(pem).publicKey;
+}
+
+/** Anyone can sign a message, with a topic of their own: so the topic must be the channel's. */
+export function sns(topicArn: string, pinned: string | undefined): Check {
+  const pinnedKey = pinned === undefined ? undefined : keyOfCertificate(pinned);
+  return async ({ body }, { certificateKey }) => {
+    const fields = fieldsOf(body.toString('utf8'));
+    const { TopicArn, SigningCertURL: address = '', Signature = '', SignatureVersion = '', Type } = fields;
+    if (TopicArn !== topicArn)
+      return new NotVerified("The TopicArn is not the channel's; raw message delivery has none.");
+    const digest = DIGESTS[SignatureVersion];
+    if (digest === undefined) return new NotVerified('The SignatureVersion is neither 1 nor 2.');
+    if (!isAmazons(address) || !/\.pem$/.test(URL.parse(address)?.pathname ?? '')) {
+      return new NotVerified('The SigningCertURL is not one of Amazon SNS.');
+    }
+    const unsigned = Type === 'Notification' ? NOT_SIGNED_IN_A_NOTIFICATION : ['Subject'];
+    const text = SIGNED.filter((name) => !unsigned.includes(name) && fields[name] !== undefined)
+      .map((name) => `${name}\n${fields[name]}\n`)
+      .join('');
+    const key = pinnedKey ?? (await certificateKey(address));
+    if (key instanceof Unavailable) return key;
+    const isSigned = verify(digest, Buffer.from(text), key, Buffer.from(Signature, 'base64'));
+    return isSigned ? undefined : new NotVerified('The Signature does not fit the message as it arrived.');
+  };
+}
+
+/** Nothing that is signed is other than text. */
+function fieldsOf(text: string): Readonly<Record<string, string | undefined>> {
+  const data = parsed(text);
+  if (typeof data !== 'object' || data === null) return {};
+  return Object.fromEntries(
+    Object.entries(data).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),
+  );
+}
+
+function parsed(text: string): Json {
+  try {
+    return parseJson(text);
+  } catch {
+    return null;
+  }
+}
