@@ -4,7 +4,7 @@ import { decodeJson, isList, isObject } from './payload.ts';
 
 /**
  * One message or event of a request, whatever it holds: reading it never fails. Paths are those of the routing file
- * (`from.phone`, `items[0].text`); the first at which there is something counts.
+ * (`from.phone`, `items[0].text`), and never made of what came; the first at which there is something counts.
  */
 export class Item {
   readonly data: JsonObject;
@@ -16,6 +16,11 @@ export class Item {
   /** Neither null nor an empty text counts as something. */
   at(...paths: readonly string[]): Json | undefined {
     return paths.map((path) => parsePath(path).read(this.data)).find(isSomething);
+  }
+
+  /** The value of that very name, which may be one that the sender chose. */
+  own(name: string): Json | undefined {
+    return Object.hasOwn(this.data, name) ? this.data[name] : undefined;
   }
 
   /** As text, where it is text, a number, or a list of such. */
@@ -75,7 +80,8 @@ function textOf(value: Json | undefined): string | undefined {
 /** More than this is nobody's mistake. */
 const MAX_WRAPPINGS = 2;
 
-function unwrap(value: Json | undefined): Json | undefined {
+/** The object or list that is written as JSON in a text, if it is no such already. */
+export function unwrap(value: Json | undefined): Json | undefined {
   let inner = value;
   for (let wrapping = 0; typeof inner === 'string' && wrapping < MAX_WRAPPINGS; wrapping += 1) {
     try {

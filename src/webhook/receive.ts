@@ -63,7 +63,9 @@ export function receive(options: ReceiveOptions): RequestHandler {
     }
     const raw = await rawOf(request, method, provider, options, budget);
     const surroundings = { now: options.clock.now(), certificateKey: options.certificateKey };
+    let isProven = true;
     const verified = await verify(channel.verify, provider.scheme, raw, surroundings, ({ message: fault }) => {
+      isProven = false;
       metrics.unverified(channel.name);
       log.warn('would have been refused: verify.mode is report', { channel: channel.name, fault });
     });
@@ -79,7 +81,8 @@ export function receive(options: ReceiveOptions): RequestHandler {
         request_id: response.locals.requestId,
       });
     }
-    if (confirm !== undefined) options.confirm(confirm, channel.name);
+    // Whoever it was, they shall not make us call around.
+    if (confirm !== undefined && isProven) options.confirm(confirm, channel.name);
     if (answer) return send(response, answer);
     const receipts =
       arrivals.length > 0

@@ -39,6 +39,7 @@ const whatsappMessage: Shape = {
     ),
   sent_at: 'timestamp',
   name: ['profile_name', 'profile.name'],
+  kind: () => 'international',
   attachments: (item) =>
     MEDIA.flatMap((type) => [
       ...item.attachment({
@@ -75,6 +76,7 @@ const incoming: Shape = {
   id: 'message.id',
   sent_at: ['message.timestamp', 'timestamp'],
   name: 'contact.profile.name',
+  kind: () => 'international',
   attachments: (item) =>
     MEDIA.flatMap((type) =>
       item.attachment({

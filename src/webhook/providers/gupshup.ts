@@ -1,5 +1,5 @@
-import type { Attachment } from '../../message.ts';
-import { Item } from '../item.ts';
+import type { Attachment, Json } from '../../message.ts';
+import { Item, unwrap } from '../item.ts';
 import { inHeader } from '../verify/fixed.ts';
 import { provider, type Shape } from './preset.ts';
 import { splitWhatsapp, whatsapp } from './whatsapp.ts';
@@ -48,7 +48,7 @@ const enterprise: Shape = {
       item.text('text') ??
       part.text('caption', 'text', 'button_reply.title', 'list_reply.title') ??
       place(part, 'latitude', 'longitude', 'name', 'address') ??
-      people(new Item({ list: item.unwrapped(item.text('type') ?? '') ?? null }).items('list'))
+      people(new Item({ list: said(item) ?? null }).items('list'))
     );
   },
   id: 'replyId',
@@ -58,7 +58,11 @@ const enterprise: Shape = {
 };
 
 function inner(item: Item): Item {
-  return new Item(item.unwrapped(item.text('type') ?? ''));
+  return new Item(said(item));
+}
+
+function said(item: Item): Json | undefined {
+  return unwrap(item.own(item.text('type') ?? ''));
 }
 
 /** What is signed stands beside the link, and belongs to it. */

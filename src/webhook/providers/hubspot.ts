@@ -8,7 +8,7 @@ import { joined } from './words.ts';
  * Webhooks API hold ids and no text. https://developers.hubspot.com/docs/api-reference/webhooks
  */
 const contact: Shape = {
-  fits: (item) => item.has('properties.email.value', 'properties.phone.value') && item.has('properties.message.value'),
+  fits: (item) => item.has('properties') && item.has('vid', 'canonical-vid', 'properties.email', 'properties.phone'),
   sender: ['properties.email.value', 'properties.phone.value'],
   recipient: (item) => submission(item)?.at('form-id'),
   text: 'properties.message.value',

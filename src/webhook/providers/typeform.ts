@@ -41,12 +41,11 @@ function answersOf(item: Item): JsonObject {
 }
 
 function answerOf(answer: Item): Json {
-  const type = answer.text('type') ?? '';
   return (
     answer.text('choice.label', 'choice.other') ??
     answer.at('choices.labels') ??
     answer.at('payment') ??
-    answer.at(type) ??
+    answer.own(answer.text('type') ?? '') ??
     null
   );
 }
