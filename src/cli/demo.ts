@@ -14,7 +14,7 @@ interface Options {
 
 const EXAMPLE = join(import.meta.dirname, '../../routing.example.yaml');
 const CREDENTIALS = { clientId: 'demo-client', token: 'demo-token' };
-const SECRETS = { APP_KEY: 'demo-key', CRM_SECRET: 'demo-secret' };
+const SECRETS = { APP_KEY: 'demo-key', CRM_SECRET: 'demo-secret', TWILIO_AUTH_TOKEN: 'demo-auth-token' };
 
 /** Bridge and simulator together, with the example routing file and a database that is gone afterwards. */
 export async function demo({ port, simulatorPort, adminPort }: Options, stopped: Promise<void>): Promise<void> {
@@ -47,6 +47,10 @@ export async function demo({ port, simulatorPort, adminPort }: Options, stopped:
 function instructions({ url: bridge, adminUrl }: Bridge, simulator: string): string {
   const signed = JSON.stringify({ event_id: 'e1', from: { phone: '98200 12345' }, body: { text: 'Billing question' } });
   const signature = createHmac('sha256', SECRETS.CRM_SECRET).update(signed).digest('hex');
+  const sms = { Body: 'Hello', From: '+919820012345', MessageSid: 'SM1', To: '+18005550100' };
+  const twilio = createHmac('sha1', SECRETS.TWILIO_AUTH_TOKEN)
+    .update(`${bridge}/webhooks/support-sms${Object.entries(sms).flat().join('')}`)
+    .digest('base64');
   return `
 Bridge on ${bridge}, simulated Haptik on ${simulator}. Try, in another terminal:
 
@@ -58,6 +62,9 @@ Bridge on ${bridge}, simulated Haptik on ${simulator}. Try, in another terminal:
 
   # JSON, signed
   curl -i ${bridge}/webhooks/crm -H 'x-signature: ${signature}' -H 'content-type: application/json' -d '${signed}'
+
+  # an SMS as Twilio sends and signs it, from a sender whom the routing file lists
+  curl -i ${bridge}/webhooks/support-sms -H 'x-twilio-signature: ${twilio}' -d '${new URLSearchParams(sms)}'
 
   # a message that Haptik refuses: a dead letter, listed, and sent again
   curl -H 'content-type: application/json' -d '{"count": 1, "status": 400}' ${simulator}/_simulator/faults

@@ -13,25 +13,26 @@ test('demo: the commands that it prints do what they say, and each message shows
   const program = runCli(['demo'], { cwd: await temporaryFolder() });
   await program.printed(/Ctrl-C stops/);
   const commands = program.output().match(/^ {2}curl .*$/gm) ?? [];
-  expect(commands).toHaveLength(7);
-  const [form = '', json = '', signed = '', refusal = '', refused = '', look = '', outage = ''] = commands;
+  expect(commands).toHaveLength(8);
+  const [form = '', json = '', signed = '', sms = '', refusal = '', refused = '', look = '', outage = ''] = commands;
   expect((await shell(form)).stdout).toMatch(/^HTTP\/1\.1 303 .*location: https:\/\/www\.example\.com\/thanks/is);
   expect((await shell(json)).stdout).toMatch(/^HTTP\/1\.1 202 .*"status":"accepted"/s);
   expect((await shell(json)).stdout).toMatch(/^HTTP\/1\.1 200 .*"status":"duplicate"/s);
   expect((await shell(signed)).stdout).toMatch(/^HTTP\/1\.1 202 .*"status":"accepted"/s);
+  expect((await shell(sms)).stdout).toMatch(/^HTTP\/1\.1 200 .*<Response><\/Response>$/s);
   const delivered = () => (program.output().match(/ delivered /g) ?? []).length;
-  await until('all three are at Haptik', () => delivered() === 3);
+  await until('all four are at Haptik', () => delivered() === 4);
   await shell(refusal);
   const { id } = JSON.parse((await shell(refused)).stdout) as { id: string };
   await program.printed(new RegExp(` dead id=${id} .* reason=refused `));
   const [list = '', redrive = ''] = program.output().match(/^ {2}ADMIN_PORT=\d+ npx haptik-bridge .*$/gm) ?? [];
   expect((await shell(list, { cwd: ROOT })).stdout).toMatch(new RegExp(`^${id} +dead +refused `, 'm'));
   expect((await shell(redrive, { cwd: ROOT })).stdout).toMatch(/^redriven +1$/m);
-  await until('the fourth is there too', () => delivered() === 4);
+  await until('the fifth is there too', () => delivered() === 5);
   const { items } = JSON.parse((await shell(look)).stdout) as { items: { message_id: number; business_id: number }[] };
-  expect(items.map(({ business_id }) => business_id).sort()).toEqual([343, 343, 351, 412]);
+  expect(items.map(({ business_id }) => business_id).sort()).toEqual([343, 343, 343, 351, 412]);
   for (const { message_id } of items) expect(program.output()).toContain(`message_id=${message_id}`);
-  expect(program.output()).toMatch(/ accepted .*channel=contact-form .*route=routes\[3\] .*business_id=412/);
+  expect(program.output()).toMatch(/ accepted .*channel=contact-form .*route=routes\[4\] .*business_id=412/);
   expect((await shell(outage)).stdout).toContain('"count":3');
   program.child.kill('SIGINT');
   expect(await program.ended()).toBe(0);
@@ -58,6 +59,7 @@ test('check: shows what a good file says on one screen', async () => {
     HAPTIK_TOKEN: CREDENTIALS.token,
     APP_KEY: 'k',
     CRM_SECRET: 's',
+    TWILIO_AUTH_TOKEN: 't',
   };
   const program = runCli(['check', join(ROOT, 'routing.example.yaml')], { cwd: await temporaryFolder(), env });
   expect(await program.ended()).toBe(0);
