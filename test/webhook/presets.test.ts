@@ -97,6 +97,25 @@ describe('what is missing or broken', () => {
   });
 });
 
+test.each(['twilio', 'plivo', 'vonage', 'wpforms'])(
+  '%s: half a million fields are refused before they are sorted',
+  async (provider) => {
+    const { request } = await start(`provider: ${provider}, verify: { secret: s }`);
+    const headers = {
+      'x-twilio-signature': 'x',
+      'x-plivo-signature-v3': 'x',
+      'x-plivo-signature-v3-nonce': 'x',
+      'x-wpforms-webhook-signature': 't=1795350600,v=x',
+    };
+    const { status, body } = await request
+      .post('/webhooks/in')
+      .set(headers)
+      .type('application/x-www-form-urlencoded')
+      .send(`sig=x&${'a&'.repeat(500_000)}`);
+    expect([status, body.detail]).toEqual([400, 'The body has more than 1000 fields.']);
+  },
+);
+
 describe('a message by GET', () => {
   const SMS = '/webhooks/in?key=hush&SmsSid=s1&From=%2B919820012345&To=08088919888&Body=hello&extra=x';
 

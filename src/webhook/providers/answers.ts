@@ -13,9 +13,9 @@ export const USUAL_NAMES = {
   phone: ['phone', 'your-phone'],
 } satisfies Partial<Record<FieldName, readonly string[]>>;
 
-/** Form builders have labels for names: `Your e-mail address` is `email`, `q4_email` too. */
+/** Form builders have labels for names: `Your e-mail address` is `email`, `q4_email4` too. */
 const SYNONYMS: Readonly<Record<'email' | 'phone' | 'text' | 'name', readonly string[]>> = {
-  email: ['email', 'emailaddress', 'mail', 'workemail'],
+  email: ['email', 'emailaddress', 'mail', 'workemail', 'replyto'],
   phone: ['phone', 'phonenumber', 'mobile', 'mobilenumber', 'telephone', 'tel', 'contactnumber', 'whatsappnumber'],
   text: ['message', 'comments', 'comment', 'question', 'query', 'enquiry', 'inquiry', 'description', 'howcanwehelp'],
   name: ['name', 'fullname'],
@@ -35,7 +35,8 @@ function plain(name: string): string {
     .toLowerCase()
     .replace(/^q\d+_/, '')
     .replace(/[^\p{L}\p{N}]/gu, '')
-    .replace(/^your/, '');
+    .replace(/^your/, '')
+    .replace(/\d+$/, '');
 }
 
 /** Text, a number, a list of such, or a name or number in its parts. */
@@ -62,7 +63,7 @@ export function answered(
 }
 
 function fullName(answers: JsonObject): string | undefined {
-  const part = (name: string) => Object.entries(answers).find(([key]) => plain(key) === name)?.[1];
+  const part = (name: string) => Object.entries(answers).find(([key]) => plain(key).endsWith(name))?.[1];
   const parts = [part('firstname'), part('lastname')].flatMap((value) => sayable(value) ?? []);
   return parts.join(' ') || undefined;
 }

@@ -5,7 +5,12 @@ import { place } from './words.ts';
 /** https://docs.bird.com/api/notifications-api/supported-webhook-subscription-events */
 const message: Shape = {
   fits: (item) => /\.inbound$/.test(item.text('event') ?? '') && !item.is('payload.direction', 'outgoing'),
-  sender: 'payload.sender.contact.identifierValue',
+  // A user name can change; the id beside it cannot:
+  // https://docs.bird.com/api/channels-api/supported-channels/programmable-whatsapp/business-scoped-user-ids
+  sender: (item) =>
+    (item.is('payload.sender.contact.identifierKey', 'whatsappusername')
+      ? item.text('payload.meta.extraInformation.whatsappbsuid')
+      : undefined) ?? item.text('payload.sender.contact.identifierValue'),
   recipient: ['payload.receiver.connector.identifierValue', 'payload.channelId'],
   text: (item) =>
     item.text(

@@ -1,10 +1,9 @@
 import { Item } from '../item.ts';
 import { inQuery } from '../verify/fixed.ts';
 import { provider, type Shape } from './preset.ts';
-import { place } from './words.ts';
+import { whatsappFiles, whatsappText } from './whatsapp.ts';
 
 const PARAMETERS = ['key', 'token'];
-const MEDIA = ['image', 'video', 'audio', 'voice', 'document', 'sticker'];
 
 /** https://support.exotel.com: by GET, after a HEAD. Numbers are local, with a 0 in front. */
 const sms: Shape = {
@@ -16,76 +15,37 @@ const sms: Shape = {
   sent_at: 'Date',
 };
 
-/** WhatsApp, in the first of two formats; it gives no id, but a time. */
+/**
+ * WhatsApp, in the first of two formats, with Meta's own contents; it gives no id, but a time.
+ * https://developer.exotel.com/api/receive-messages, https://developer.exotel.com/api/receive-whatsapp-flow-messages
+ */
 const whatsappMessage: Shape = {
   fits: (item) =>
-    item.has('from') && item.has('content.type') && (!item.has('callback_type') || item.is('callback_type', 'icm')),
+    item.has('from') &&
+    item.has('content.type') &&
+    !item.is('content.type', 'reaction') &&
+    (!item.has('callback_type') || item.is('callback_type', 'icm')),
   sender: 'from',
   recipient: 'to',
-  text: (item) =>
-    item.text(
-      'content.text.body',
-      'content.button.text',
-      'content.interactive.button_reply.title',
-      'content.interactive.list_reply.title',
-      ...MEDIA.map((type) => `content.${type}.caption`),
-    ) ??
-    place(
-      item,
-      'content.location.latitude',
-      'content.location.longitude',
-      'content.location.name',
-      'content.location.address',
-    ),
+  text: (item) => whatsappText(item.item('content')),
   sent_at: 'timestamp',
   name: ['profile_name', 'profile.name'],
   kind: () => 'international',
-  attachments: (item) =>
-    MEDIA.flatMap((type) => [
-      ...item.attachment({
-        url: `content.${type}.url`,
-        content_type: `content.${type}.mime_type`,
-        name: `content.${type}.filename`,
-      }),
-      ...(item.has(`content.${type}.url`)
-        ? []
-        : item.attachment({ url: `content.${type}.link`, content_type: `content.${type}.mime_type` })),
-    ]),
+  attachments: (item) => whatsappFiles(item.item('content')),
 };
 
-/** The second. */
+/** The second. https://developer.exotel.com/docs/whatsapp-api/api-reference/receive-messages */
 const incoming: Shape = {
-  fits: (item) => item.is('event', 'incoming_message') && item.has('message.from'),
+  fits: (item) =>
+    item.is('event', 'incoming_message') && item.has('message.from') && !item.is('message.type', 'reaction'),
   sender: 'message.from',
   recipient: 'message.to',
-  text: (item) =>
-    item.text(
-      'message.text.body',
-      'message.button.text',
-      'message.interactive.button_reply.title',
-      'message.interactive.list_reply.title',
-      ...MEDIA.map((type) => `message.${type}.caption`),
-    ) ??
-    place(
-      item,
-      'message.location.latitude',
-      'message.location.longitude',
-      'message.location.name',
-      'message.location.address',
-    ),
+  text: (item) => whatsappText(item.item('message')),
   id: 'message.id',
   sent_at: ['message.timestamp', 'timestamp'],
   name: 'contact.profile.name',
   kind: () => 'international',
-  attachments: (item) =>
-    MEDIA.flatMap((type) =>
-      item.attachment({
-        url: item.has(`message.${type}.url`) ? `message.${type}.url` : `message.${type}.link`,
-        id: `message.${type}.id`,
-        content_type: `message.${type}.mime_type`,
-        name: `message.${type}.filename`,
-      }),
-    ),
+  attachments: (item) => whatsappFiles(item.item('message')),
 };
 
 /** What stands in the answer to an SMS is sent to the customer. */

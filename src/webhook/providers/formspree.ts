@@ -20,6 +20,6 @@ export const formspree = provider({
   sender: 'email',
   scheme: stripe('Formspree-Signature'),
   isForm: true,
-  split: (payload) => [new Item({ ...payload.data, ...answersOf(payload) })],
+  split: (payload) => [new Item({ ...answersOf(payload), ...payload.data })],
   shapes: [submission],
 });

@@ -26,6 +26,6 @@ export const googleForms = provider({
   sender: 'email',
   scheme: hmac({ header: 'X-Signature-256', prefix: 'sha256=', signed: ['{body}'] }),
   isForm: true,
-  split: (payload) => [new Item({ ...payload.data, ...answersOf(payload) })],
+  split: (payload) => [new Item({ ...answersOf(payload), ...payload.data })],
   shapes: [response],
 });

@@ -2,7 +2,7 @@ import type { Attachment, Json } from '../../message.ts';
 import { Item, unwrap } from '../item.ts';
 import { inHeader } from '../verify/fixed.ts';
 import { provider, type Shape } from './preset.ts';
-import { splitWhatsapp, whatsapp } from './whatsapp.ts';
+import { splitWhatsapp, whatsapp, whatsappText } from './whatsapp.ts';
 import { joined, people, place } from './words.ts';
 
 const NO_CHAT = ['reaction', 'unsupported', 'system'];
@@ -11,7 +11,8 @@ const NO_CHAT = ['reaction', 'unsupported', 'system'];
 const v2: Shape = {
   fits: (item) =>
     item.is('type', 'message') && item.has('payload.payload', 'payload.type') && !item.is('payload.type', ...NO_CHAT),
-  sender: ['payload.sender.phone', 'payload.source'],
+  // Without a number there is an id: https://partner-docs.gupshup.io/docs/bsuid.
+  sender: ['payload.sender.phone', 'payload.source', 'payload.sender.userId'],
   recipient: 'app',
   text: (item) =>
     item.text('payload.payload.text', 'payload.payload.title', 'payload.payload.caption') ??
@@ -36,30 +37,18 @@ const v2: Shape = {
 
 const FILES = ['image', 'video', 'audio', 'voice', 'document', 'sticker'];
 
-/** The Enterprise gateway. What is not text is JSON, in a field called like its type. `messageId` is what was replied to. */
+/** The Enterprise gateway. What is not text is Meta's, as JSON in a field called like its type. `messageId` is what was replied to. */
 const enterprise: Shape = {
   fits: (item) =>
     item.has('mobile') && item.has('type') && item.has('waNumber', 'replyId') && !item.is('type', ...NO_CHAT),
   sender: 'mobile',
   recipient: 'waNumber',
-  text: (item) => {
-    const part = inner(item);
-    return (
-      item.text('text') ??
-      part.text('caption', 'text', 'button_reply.title', 'list_reply.title') ??
-      place(part, 'latitude', 'longitude', 'name', 'address') ??
-      people(new Item({ list: said(item) ?? null }).items('list'))
-    );
-  },
+  text: (item) => item.text('text') ?? whatsappText(new Item({ [item.text('type') ?? '']: said(item) ?? null })),
   id: 'replyId',
   sent_at: 'timestamp',
   name: 'name',
-  attachments: (item) => (FILES.some((type) => item.is('type', type)) ? file(inner(item)) : []),
+  attachments: (item) => (item.is('type', ...FILES) ? file(new Item(said(item))) : []),
 };
-
-function inner(item: Item): Item {
-  return new Item(said(item));
-}
 
 function said(item: Item): Json | undefined {
   return unwrap(item.own(item.text('type') ?? ''));

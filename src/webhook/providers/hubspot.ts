@@ -13,14 +13,15 @@ const contact: Shape = {
   recipient: (item) => submission(item)?.at('form-id'),
   text: 'properties.message.value',
   id: (item) => submission(item)?.at('conversion-id'),
-  sent_at: (item) => submission(item)?.at('timestamp'),
+  sent_at: (item) => submission(item)?.at('timestamp') ?? item.at('properties.lastmodifieddate.value'),
   name: (item) => joined(' ', item.text('properties.firstname.value'), item.text('properties.lastname.value')),
   email: 'properties.email.value',
   phone: 'properties.phone.value',
 };
 
 function submission(item: Item): Item | undefined {
-  return item.items('form-submissions').at(-1);
+  const time = (one: Item) => Number(one.text('timestamp') ?? 0);
+  return [...item.items('form-submissions')].sort((a, b) => time(a) - time(b)).at(-1);
 }
 
 /** https://developers.hubspot.com/docs/apps/authentication/validating-requests: the third version, and no other. */

@@ -8,6 +8,11 @@ import { provider, type Shape } from './preset.ts';
 const created: Shape = {
   fits: (item) => item.is('topic', 'conversation.user.created') && isCustomer(item.item('data.item.source')),
   ...said((item) => item.item('data.item.source')),
+  // Parts are counted by themselves, so that one may have the same number.
+  event: (item) => {
+    const id = item.text('data.item.source.id');
+    return id === undefined ? undefined : `source ${id}`;
+  },
   sent_at: ['data.item.source.created_at', 'data.item.created_at'],
 };
 
@@ -36,12 +41,20 @@ function said(
     id: (item) => part(item).at('id'),
     name: (item) => part(item).at('author.name'),
     email: (item) => part(item).at('author.email'),
-    attachments: (item) => part(item).items('attachments').flatMap(file),
+    attachments: (item) => [...part(item).items('attachments').flatMap(file), ...images(part(item).text('body') ?? '')],
   };
 }
 
 function file(item: Item): readonly Attachment[] {
   return item.attachment({ url: 'url', name: 'name', content_type: 'content_type', size: 'filesize' });
+}
+
+/** Pictures stand within the text, and nowhere else. */
+function images(html: string): readonly Attachment[] {
+  return [...html.matchAll(/<img\b[^<>]*?\ssrc="(https:[^"<>]+)"/gi)].map(([, url = '']) => ({
+    url: url.replaceAll('&amp;', '&'),
+    content_type: 'image',
+  }));
 }
 
 export const intercom = provider({

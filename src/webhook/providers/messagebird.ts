@@ -44,12 +44,16 @@ const sms: Shape = {
 const conversation: Shape = {
   fits: (item) => item.is('type', 'message.created') && item.is('message.direction', 'received'),
   sender: 'message.from',
-  recipient: ['message.to', 'message.channelid'],
+  recipient: ['message.to', 'message.channelId'],
   text: (item) =>
-    item.text('message.content.text', ...MEDIA.map((type) => `message.content.${type}.caption`)) ??
-    place(item, 'message.content.location.latitude', 'message.content.location.longitude'),
+    // https://developers.messagebird.com/quickstarts/whatsapp/send-interactive-messages
+    item.text(
+      'message.content.text',
+      'message.content.interactive.reply.text',
+      ...MEDIA.map((type) => `message.content.${type}.caption`),
+    ) ?? place(item, 'message.content.location.latitude', 'message.content.location.longitude'),
   id: 'message.id',
-  sent_at: ['message.createddatetime', 'message.createdDatetime'],
+  sent_at: 'message.createdDatetime',
   name: ['contact.displayName', 'contact.firstName'],
   kind: (item): SenderKind | undefined =>
     item.has('message.platform') && !item.is('message.platform', ...BY_PHONE) ? 'id' : undefined,

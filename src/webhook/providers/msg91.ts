@@ -1,6 +1,7 @@
 import { Item } from '../item.ts';
 import { inQuery } from '../verify/fixed.ts';
 import { provider, type Shape } from './preset.ts';
+import { whatsappText } from './whatsapp.ts';
 import { place } from './words.ts';
 
 const PARAMETERS = ['token', 'key'];
@@ -11,11 +12,15 @@ const message: Shape = {
     (item.has('customerNumber') || mapped.has('sender')) &&
     !item.has('status') &&
     !item.is('direction', 'outbound') &&
-    !item.is('messageType', 'reaction'),
+    !item.is('messageType', 'reaction') &&
+    !item.is('contentType', 'reaction'),
   sender: 'customerNumber',
   recipient: 'integratedNumber',
   text: (item) =>
-    item.text('text', 'caption') ?? pressed(item) ?? place(item, 'latitude', 'longitude', 'name', 'address'),
+    item.text('text', 'caption') ??
+    pressed(item) ??
+    place(item, 'latitude', 'longitude', 'name', 'address') ??
+    whatsappText(original(item)),
   id: ['uuid', 'requestId'],
   sent_at: 'ts',
   name: 'customerName',
@@ -27,6 +32,11 @@ function pressed(item: Item): string | undefined {
   return ['button', 'interactive']
     .map((name) => new Item(item.unwrapped(name)).text('text', 'button_reply.title', 'list_reply.title'))
     .find((text) => text !== undefined);
+}
+
+/** The message as Meta sent it, in a list that is JSON in a text. */
+function original(item: Item): Item {
+  return new Item({ messages: item.unwrapped('messages') ?? null }).items('messages')[0] ?? new Item({});
 }
 
 export const msg91 = provider({

@@ -35,7 +35,7 @@ export const netlify = provider({
   // A function that passes it on wraps it.
   split: (payload) => {
     const { data } = payload.has('payload.data') ? payload.item('payload') : payload;
-    return [new Item({ ...data, ...answersOf(new Item(data)), data: data.data ?? null, id: data.id ?? null })];
+    return [new Item({ ...answersOf(new Item(data)), ...data })];
   },
   shapes: [submission],
 });

@@ -9,6 +9,8 @@ const message: Shape = {
     item.has('MessageUUID') &&
     item.has('From') &&
     !item.has('Status') &&
+    // What WhatsApp could not pass on.
+    !item.is('ContentType', 'unknown') &&
     (item.has('Type') || item.has('Text', 'Body')),
   sender: 'From',
   recipient: 'To',
@@ -17,7 +19,9 @@ const message: Shape = {
   name: 'ProfileName',
   attachments: (item) =>
     // Counted from 0 or from 1.
-    Array.from({ length: 11 }).flatMap((_, index) => item.attachment({ url: `Media${index}` })),
+    Array.from({ length: 11 }).flatMap((_, index) =>
+      item.attachment({ url: `Media${index}`, content_type: 'MimeType' }),
+    ),
 };
 
 /** Of main accounts (`Ma`) and subaccounts. It covers the address alone, neither its query nor the body. */

@@ -2,7 +2,7 @@ import type { JsonObject } from '../../message.ts';
 import type { Item } from '../item.ts';
 import { hmac } from '../verify/hmac.ts';
 import { provider, type Shape } from './preset.ts';
-import { joined, place } from './words.ts';
+import { joined, order, place } from './words.ts';
 
 /** https://developers.sinch.com/docs/sms/api-reference/sms/tag/Webhooks. A binary's `body` is base64, and for no reader. */
 const sms: Shape = {
@@ -30,8 +30,9 @@ function concatenation(item: Item): JsonObject {
   return { concat_ref: String(concat_ref), concat_part: concat_part ?? null, concat_total: concat_total ?? null };
 }
 
-const BY_PHONE = ['SMS', 'MMS', 'WHATSAPP', 'RCS'];
+const BY_PHONE = ['SMS', 'MMS', 'WHATSAPP', 'RCS', 'VIBERBM'];
 const SAID = 'message.contact_message';
+const FLOW = `${SAID}.channel_specific_message.message.nfm_reply`;
 
 /** https://developers.sinch.com/docs/conversation/callbacks#message-inbound */
 const conversation: Shape = {
@@ -52,7 +53,11 @@ const conversation: Shape = {
       `${SAID}.location_message.title`,
       `${SAID}.location_message.label`,
     ) ??
-    joined(', ', ...item.items(`${SAID}.product_response_message.products`).flatMap((one) => one.text('id') ?? [])),
+    order(
+      item.text(`${SAID}.product_response_message.text`),
+      item.items(`${SAID}.product_response_message.products`),
+    ) ??
+    joined('\n', item.text(`${FLOW}.body`), item.text(`${FLOW}.response_json`)),
   id: 'message.id',
   sent_at: ['message.accept_time', 'accepted_time'],
   kind: (item) => (item.is('message.channel_identity.channel', ...BY_PHONE) ? undefined : 'id'),

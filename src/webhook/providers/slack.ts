@@ -7,8 +7,9 @@ const message: Shape = {
   fits: (item) =>
     item.is('type', 'message') &&
     item.has('user') &&
+    !item.is('user', 'USLACKBOT') &&
     !item.has('bot_id') &&
-    (!item.has('subtype') || item.is('subtype', 'file_share')),
+    (!item.has('subtype') || item.is('subtype', 'file_share', 'thread_broadcast')),
   sender: 'user',
   recipient: 'channel',
   text: (item) => unescaped(item.text('text')),

@@ -48,6 +48,6 @@ export const tally = provider({
   sender: 'email',
   scheme: hmac({ header: 'Tally-Signature', encoding: 'base64', signed: ['{body}'] }),
   isForm: true,
-  split: (payload) => [new Item({ ...payload.data, ...answersOf(payload) })],
+  split: (payload) => [new Item({ ...answersOf(payload), ...payload.data })],
   shapes: [response],
 });

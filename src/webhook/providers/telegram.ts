@@ -12,6 +12,8 @@ const message: Shape = {
   fits: (item) =>
     item.has('message.from.id') &&
     item.at('message.from.is_bot') !== true &&
+    // Written in the name of a chat: `from` is made up then.
+    !item.has('message.sender_chat') &&
     (text(item) ?? files(item)[0]) !== undefined,
   sender: 'message.from.id',
   text,
@@ -26,7 +28,13 @@ const message: Shape = {
 function text(item: Item): string | undefined {
   const contact = joined(' ', item.text('message.contact.first_name'), item.text('message.contact.last_name'));
   return (
-    item.text('message.text', 'message.caption') ??
+    item.text(
+      'message.text',
+      'message.caption',
+      'message.web_app_data.data',
+      'message.poll.question',
+      'message.dice.emoji',
+    ) ??
     place(
       item,
       'message.venue.location.latitude',

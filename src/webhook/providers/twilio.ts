@@ -14,7 +14,7 @@ const sms: Shape = {
     (!item.has('SmsStatus') || item.is('SmsStatus', 'received')),
   sender: (item) => bare(item, 'From'),
   recipient: (item) => bare(item, 'To'),
-  text: (item) => item.text('Body', 'ButtonText') ?? place(item, 'Latitude', 'Longitude', 'Label', 'Address'),
+  text: (item) => item.text('ButtonText', 'Body') ?? place(item, 'Latitude', 'Longitude', 'Label', 'Address'),
   id: ['MessageSid', 'SmsMessageSid', 'SmsSid'],
   name: 'ProfileName',
   kind: (item) => (/^(messenger|channel):/.test(item.text('From') ?? '') ? 'id' : undefined),
@@ -36,12 +36,12 @@ const event: Shape = {
 
 /** The channel that stands before a number is not part of it. */
 function bare(item: Item, path: string): Json | undefined {
-  return item.text(path)?.replace(/^whatsapp:/, '');
+  return item.text(path)?.replace(/^(whatsapp|rcs):/, '');
 }
 
 const TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>';
 
-/** SMS, MMS and WhatsApp. What stands in an answer of text is sent to the customer: it is TwiML that says nothing. */
+/** SMS, MMS, RCS and WhatsApp. What stands in an answer of text is sent to the customer: it is TwiML that says nothing. */
 export const twilio = provider({
   sender: 'phone',
   scheme,

@@ -1,5 +1,6 @@
 import type { Json, JsonObject } from '../../message.ts';
 import { Item } from '../item.ts';
+import { isList } from '../payload.ts';
 import { hmac } from '../verify/hmac.ts';
 import { answered, usual } from './answers.ts';
 import { provider, type Shape } from './preset.ts';
@@ -9,7 +10,7 @@ const response: Shape = {
   fits: (item) => item.is('event_type', 'form_response') && item.has('form_response.answers'),
   ...answered(answersOf),
   sender: (item) => ofType(item, 'email') ?? ofType(item, 'phone_number') ?? usual(answersOf(item), 'email'),
-  email: (item) => ofType(item, 'email'),
+  email: (item) => ofType(item, 'email') ?? usual(answersOf(item), 'email'),
   phone: (item) => ofType(item, 'phone_number'),
   text: (item) => usual(answersOf(item), 'text') ?? longText(item) ?? ofType(item, 'text'),
   recipient: 'form_response.form_id',
@@ -26,28 +27,35 @@ function answers(item: Item): readonly Item[] {
   return item.items('form_response.answers');
 }
 
-/** By `ref`, which the form's owner gives, and by the question. */
+/** By `ref`, which the form's owner gives, and by the question; and what the form's address held, hidden. */
 function answersOf(item: Item): JsonObject {
   const titles = new Map(
     item.items('form_response.definition.fields').map((field) => [field.text('id'), field.text('title')] as const),
   );
-  return Object.fromEntries(
-    answers(item).flatMap((answer) => {
-      const value = answerOf(answer);
-      const names = [titles.get(answer.text('field.id')), answer.text('field.ref')];
-      return names.flatMap((name): [string, Json][] => (name === undefined ? [] : [[name, value]]));
-    }),
-  );
+  const given = answers(item).flatMap((answer) => {
+    const value = answerOf(answer);
+    const names = [titles.get(answer.text('field.id')), answer.text('field.ref')];
+    return names.flatMap((name): [string, Json][] => (name === undefined ? [] : [[name, value]]));
+  });
+  return { ...item.item('form_response.hidden').data, ...Object.fromEntries(given) };
 }
 
 function answerOf(answer: Item): Json {
   return (
     answer.text('choice.label', 'choice.other') ??
-    answer.at('choices.labels') ??
+    chosen(answer) ??
     answer.at('payment') ??
     answer.own(answer.text('type') ?? '') ??
     null
   );
+}
+
+/** Of several, and what was written in beside them. */
+function chosen(answer: Item): Json | undefined {
+  const labels = answer.at('choices.labels');
+  const other = answer.at('choices.other');
+  const all = [...(isList(labels) ? labels : []), ...(other === undefined ? [] : [other])];
+  return all.length > 0 ? all : undefined;
 }
 
 function ofType(item: Item, type: string): string | undefined {
@@ -68,6 +76,6 @@ export const typeform = provider({
   sender: 'email',
   scheme: hmac({ header: 'Typeform-Signature', encoding: 'base64', prefix: 'sha256=', signed: ['{body}'] }),
   isForm: true,
-  split: (payload) => [new Item({ ...payload.data, ...answersOf(payload) })],
+  split: (payload) => [new Item({ ...answersOf(payload), ...payload.data })],
   shapes: [response],
 });

@@ -2,7 +2,7 @@ import { Unavailable } from '../../errors.ts';
 import type { JsonObject } from '../../message.ts';
 import type { SenderKind } from '../../sender.ts';
 import { Item } from '../item.ts';
-import { decodeJson, isObject } from '../payload.ts';
+import { decodeJson, formParams, isObject } from '../payload.ts';
 import { isWithin, TOLERANCE_SECONDS } from '../verify/compare.ts';
 import { vonageSms } from '../verify/params.ts';
 import { headerOf, type RawRequest, type Scheme } from '../verify/request.ts';
@@ -76,7 +76,9 @@ function concatenation(item: Item): JsonObject {
 const signed = token({
   header: 'Authorization',
   prefix: 'Bearer ',
-  judge: ({ payload_hash, iat }, { body }, now) => {
+  judge: ({ payload_hash, iat }, { method, body }, now) => {
+    // Nothing of the URL is signed.
+    if (method !== 'POST') return 'says nothing of the query.';
     // Its own library checks neither.
     if (!isDigestOf(payload_hash, body)) return 'does not fit the body as it arrived.';
     return isWithin(TOLERANCE_SECONDS, String(iat), now)
@@ -98,9 +100,13 @@ const scheme: Scheme = (secrets) => {
 
 function paramsOf({ type, query, body }: RawRequest): readonly (readonly [string, string])[] {
   if (type === undefined) return [...query];
-  if (type.essence === 'application/x-www-form-urlencoded') return [...new URLSearchParams(body.toString('utf8'))];
+  if (type.essence === 'application/x-www-form-urlencoded') return [...formParams(body.toString('utf8'))];
   const item = new Item(parsed(body.toString('utf8')));
-  return Object.keys(item.data).map((name) => [name, item.text(name) ?? '']);
+  // What is no text is written out, so that nothing can be within it unsigned.
+  return Object.entries(item.data).map(([name, value]) => [
+    name,
+    typeof value === 'string' ? value : JSON.stringify(value),
+  ]);
 }
 
 function parsed(text: string): JsonObject {

@@ -26,6 +26,6 @@ export const webflow = provider({
     timestampHeader: 'x-webflow-timestamp',
   }),
   isForm: true,
-  split: (payload) => [new Item({ ...payload.data, ...answersOf(payload) })],
+  split: (payload) => [new Item({ ...answersOf(payload), ...payload.data })],
   shapes: [submission],
 });

@@ -1,7 +1,7 @@
 import type { Attachment } from '../../message.ts';
 import { Item } from '../item.ts';
 import type { Shape } from './preset.ts';
-import { joined, people, place } from './words.ts';
+import { joined, order, people, place } from './words.ts';
 
 /**
  * The messages of WhatsApp's Cloud API, as Meta sends them and as others pass them on.
@@ -38,11 +38,25 @@ function contactOf(message: Item, contacts: readonly Item[]): Item | undefined {
 
 export const whatsapp: Shape = {
   // What is said in a group is not said to us.
-  fits: (item) => TYPES.some((type) => item.is('type', type)) && item.has('metadata') && !item.has('group_id'),
+  fits: (item) =>
+    item.is('type', ...TYPES) &&
+    item.has('metadata') &&
+    !item.has('group_id') &&
+    // Whether they may be called is an answer to WhatsApp.
+    !item.has('interactive.call_permission_reply'),
   // Who has a user name may have no number, but an id that is theirs with this business.
   sender: ['from', 'from_user_id'],
   recipient: ['metadata.phone_number_id', 'metadata.display_phone_number'],
-  text: (item) =>
+  text: whatsappText,
+  id: 'id',
+  sent_at: 'timestamp',
+  name: 'contact.profile.name',
+  attachments: whatsappFiles,
+};
+
+/** What a message says, be it the payload's own or one that another provider has wrapped. */
+export function whatsappText(item: Item): string | undefined {
+  return (
     item.text(
       'text.body',
       'button.text',
@@ -53,12 +67,13 @@ export const whatsapp: Shape = {
     joined('\n', item.text('interactive.nfm_reply.body'), item.text('interactive.nfm_reply.response_json')) ??
     place(item, 'location.latitude', 'location.longitude', 'location.name', 'location.address') ??
     people(item.items('contacts')) ??
-    order(item),
-  id: 'id',
-  sent_at: 'timestamp',
-  name: 'contact.profile.name',
-  attachments: (item) => MEDIA.flatMap((type) => media(item, type)),
-};
+    order(item.text('order.text'), item.items('order.product_items'))
+  );
+}
+
+export function whatsappFiles(item: Item): readonly Attachment[] {
+  return MEDIA.flatMap((type) => media(item, type));
+}
 
 function media(item: Item, type: string): readonly Attachment[] {
   const part = (name: string) => `${type}.${name}`;
@@ -68,14 +83,4 @@ function media(item: Item, type: string): readonly Attachment[] {
     name: part('filename'),
     content_type: part('mime_type'),
   });
-}
-
-/** `2 × sku-1 (300 INR)`, a line each, after what the customer wrote to it. */
-function order(item: Item): string | undefined {
-  const lines = item.items('order.product_items').map((product) => {
-    const price = joined(' ', product.text('item_price'), product.text('currency'));
-    const what = joined(' × ', product.text('quantity'), product.text('product_retailer_id'));
-    return joined(' ', what, price && `(${price})`);
-  });
-  return joined('\n', item.text('order.text'), ...lines);
 }

@@ -20,11 +20,25 @@ export function place(
 /** `Asha Rao, +91 99999 00001`, a line each. */
 export function people(contacts: readonly Item[]): string | undefined {
   const lines = contacts.map((contact) => {
-    const name = contact.text('name.formatted_name', 'name');
-    const phones = contact.items('phones').flatMap((phone) => phone.text('phone', 'wa_id') ?? []);
+    const name = contact.text('name.formatted_name', 'name.formattedName', 'name');
+    const phones = contact.items('phones').flatMap((phone) => phone.text('phone', 'wa_id', 'waId') ?? []);
     return [name, ...phones].filter((part) => part !== undefined).join(', ');
   });
   return lines.filter((line) => line !== '').join('\n') || undefined;
+}
+
+/** `2 × sku-1 (300 INR)`, a line each, after what the customer wrote to it. */
+export function order(text: string | undefined, products: readonly Item[]): string | undefined {
+  const lines = products.map((product) => {
+    const price = joined(' ', product.text('item_price', 'itemPrice'), product.text('currency'));
+    const what = joined(
+      ' × ',
+      product.text('quantity'),
+      product.text('product_retailer_id', 'productRetailerId', 'id'),
+    );
+    return joined(' ', what, price && `(${price})`);
+  });
+  return joined('\n', text, ...lines);
 }
 
 /** As far as there is anything, joined. */

@@ -1,5 +1,7 @@
+import { NotVerified } from '../../errors.ts';
+import { formParams } from '../payload.ts';
 import { stripe } from '../verify/hmac.ts';
-import type { RawRequest, Scheme } from '../verify/request.ts';
+import type { Scheme } from '../verify/request.ts';
 import { answered } from './answers.ts';
 import { provider } from './preset.ts';
 
@@ -8,29 +10,33 @@ const FORM = 'application/x-www-form-urlencoded';
 /** As Stripe signs, but for a name. Of a body in FORM format not the bytes are signed, but what PHP writes as JSON of it. */
 const scheme: Scheme = (secrets) => {
   const check = stripe('X-WPForms-Webhook-Signature', 'v')(secrets);
-  return (request, surroundings) => check(request.type?.essence === FORM ? asSigned(request) : request, surroundings);
+  return (request, surroundings) => {
+    if (request.type?.essence !== FORM) return check(request, surroundings);
+    const params = [...formParams(request.body.toString('utf8'))];
+    const tree = nested(params);
+    // Of a name that comes twice only the last is among what was signed, and all would be read.
+    if (leavesOf(tree) !== params.length) return new NotVerified('A name comes twice, which WPForms does not send.');
+    return check({ ...request, body: Buffer.from(phpJson(tree)) }, surroundings);
+  };
 };
 
-function asSigned(request: RawRequest): RawRequest {
-  return { ...request, body: Buffer.from(phpJson(nested(new URLSearchParams(request.body.toString('utf8'))))) };
-}
-
-interface Branch {
-  readonly [name: string]: string | Branch;
-}
+type Branch = Map<string, string | Branch>;
 
 /** PHP writes a list as `photo[0]=…&photo[1]=…`, and a map as `name[first]=…`. */
 function nested(params: Iterable<readonly [string, string]>): Branch {
-  const root: Record<string, string | Branch> = Object.create(null);
+  const root: Branch = new Map();
   for (const [name, value] of params) {
     const [, outer = name, inner] = /^([^[]+)\[([^\]]*)\]$/.exec(name) ?? [];
-    if (inner === undefined) root[outer] = value;
-    else {
-      const branch = root[outer];
-      root[outer] = { ...(typeof branch === 'object' ? branch : {}), [inner]: value };
-    }
+    const known = root.get(outer);
+    if (inner === undefined) root.set(outer, value);
+    else if (known instanceof Map) known.set(inner, value);
+    else root.set(outer, new Map([[inner, value]]));
   }
   return root;
+}
+
+function leavesOf(branch: Branch): number {
+  return [...branch.values()].reduce((sum, one) => sum + (typeof one === 'string' ? 1 : leavesOf(one)), 0);
 }
 
 /** `wp_json_encode`: slashes are escaped, and all that is not ASCII. */
@@ -41,7 +47,7 @@ function phpJson(value: string | Branch): string {
       .replaceAll('/', '\\/')
       .replace(/[\u007f-\uffff]/g, toHex);
   }
-  const entries = Object.entries(value);
+  const entries = [...value];
   const isList = entries.length > 0 && entries.every(([name], index) => name === String(index));
   const inner = entries.map(([name, one]) => (isList ? '' : `${phpJson(name)}:`) + phpJson(one)).join(',');
   return isList ? `[${inner}]` : `{${inner}}`;
@@ -58,7 +64,8 @@ export const wpforms = provider({
       fits: ({ data }) => Object.keys(data).length > 0,
       ...answered(({ data }) => data),
       recipient: 'form_id',
-      id: 'entry_id',
+      // It is 0 for every entry where none are kept.
+      id: (item) => (item.is('entry_id', '0') ? undefined : item.at('entry_id')),
     },
   ],
 });

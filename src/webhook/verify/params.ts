@@ -1,12 +1,16 @@
 import { createHmac } from 'node:crypto';
 import { parse, stringify } from 'node:querystring';
 import { NotVerified } from '../../errors.ts';
+import { formParams } from '../payload.ts';
 import { hash, matchesAny } from './compare.ts';
 import { headerOf, type RawRequest, type Scheme } from './request.ts';
 
 /** Schemes over the URL and the parameters of a form, in the order of their names rather than as they came. */
 
 const FORM = 'application/x-www-form-urlencoded';
+
+/** Nobody is verified yet, and must not make us sort a megabyte. What is beyond them is not what was signed. */
+const MAX_PARAMS = 1_000;
 
 type Params = readonly (readonly [name: string, value: string])[];
 
@@ -19,7 +23,7 @@ function sorted(params: Iterable<readonly [string, string]>): Params {
 }
 
 function formOf({ type, body }: RawRequest): Params {
-  return type?.essence === FORM ? sorted(new URLSearchParams(body.toString('utf8'))) : [];
+  return type?.essence === FORM ? sorted(formParams(body.toString('utf8'))) : [];
 }
 
 /**
@@ -130,7 +134,7 @@ export function vonageSms(
   params: Iterable<readonly [string, string]>,
   secrets: readonly string[],
 ): NotVerified | undefined {
-  const all = sorted(params);
+  const all = sorted([...params].slice(0, MAX_PARAMS));
   const given = all.filter(([name]) => name === 'sig').map(([, value]) => value.toLowerCase());
   const signed = all
     .filter(([name]) => name !== 'sig')
