@@ -9,7 +9,7 @@ import { headerOf, type RawRequest, type Scheme } from './request.ts';
 
 const FORM = 'application/x-www-form-urlencoded';
 
-/** Nobody is verified yet, and must not make us sort a megabyte. What is beyond them is not what was signed. */
+/** Nobody is verified yet, and must not make us sort a megabyte. */
 const MAX_PARAMS = 1_000;
 
 type Params = readonly (readonly [name: string, value: string])[];
@@ -134,7 +134,9 @@ export function vonageSms(
   params: Iterable<readonly [string, string]>,
   secrets: readonly string[],
 ): NotVerified | undefined {
-  const all = sorted([...params].slice(0, MAX_PARAMS));
+  const unsorted = [...params];
+  if (unsorted.length > MAX_PARAMS) return new NotVerified(`There are more than ${MAX_PARAMS} parameters.`);
+  const all = sorted(unsorted);
   const given = all.filter(([name]) => name === 'sig').map(([, value]) => value.toLowerCase());
   const signed = all
     .filter(([name]) => name !== 'sig')
