@@ -15,7 +15,8 @@ export function isCountry(code: string): code is CountryCode {
 /** E.164 when libphonenumber finds the number possible, else undefined. `country` is for numbers without a `+`. */
 export function phoneNumber(text: string, country?: CountryCode): string | undefined {
   const parsed = parsePhoneNumberFromString(text, { extract: false, ...(country && { defaultCountry: country }) });
-  return parsed?.isPossible() ? parsed.number : undefined;
+  // Behind one number with extensions are several people.
+  return parsed?.isPossible() && !parsed.ext ? parsed.number : undefined;
 }
 
 /**

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { parse, parseAllDocuments } from 'yaml';
 import { Metrics } from '../src/metrics.ts';
-import { parseRouting } from './support/routing.ts';
 import { DEFAULTS, readSettings } from '../src/settings.ts';
 import { CHAT, startTestBridge } from './support/bridge.ts';
 import { ROOT } from './support/process.ts';
+import { parseRouting } from './support/routing.ts';
 
 const DEPLOY = join(ROOT, 'deploy');
 const read = (name: string) => readFileSync(join(DEPLOY, name), 'utf8');

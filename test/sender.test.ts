@@ -40,6 +40,9 @@ test.each<[raw: string, country: CountryCode | undefined, sender: string]>([
   ['user7', 'IN', 'user7'],
   ['user 9820012345', 'IN', 'user 9820012345'],
   ['112', 'IN', '112'],
+  // Several people.
+  ['(022) 26512345 x22', 'IN', '(022) 26512345 x22'],
+  ['+18005550100 ext. 5', undefined, '+18005550100 ext. 5'],
   ['tel:+919820012345', undefined, 'tel:+919820012345'],
   ['a  b', undefined, 'a  b'],
   ['', undefined, ''],

@@ -87,7 +87,7 @@ export interface MessageDetails extends MessageRecord {
   readonly stops: boolean;
   /** The id of the message behind which its conversation waits for a person, where it waits so. */
   readonly waitsBehind: string | null;
-  /** What Haptik is told; undefined where no route fitted, or once its content is erased. */
+  /** What Haptik is told, or what came where no route fitted; undefined once its content is erased. */
   readonly text: string | undefined;
   readonly fields: Json | undefined;
   /** The last ones, the oldest first; also those that do not count. */

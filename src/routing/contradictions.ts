@@ -1,12 +1,13 @@
 import { normaliseSender } from '../sender.ts';
+import type { Catalog } from './catalog.ts';
 import type { SourceDocument } from './document.ts';
 import { nameOf, type Path, type Problem } from './problem.ts';
 import type { AccountConfig, RoutingFile } from './schema.ts';
 import type { Template } from './templates.ts';
 
 /** What is fine by itself and wrong beside the rest of the file: names that lead nowhere, ids that no account accepts. */
-export function contradictions(file: RoutingFile, document: SourceDocument): Problem[] {
-  return [...routeProblems(file, document), ...senderProblems(file, document)];
+export function contradictions(file: RoutingFile, document: SourceDocument, providers: Catalog): Problem[] {
+  return [...routeProblems(file, document), ...senderProblems(file, document, providers)];
 }
 
 function* routeProblems({ accounts, channels, routes }: RoutingFile, document: SourceDocument) {
@@ -45,19 +46,41 @@ function neverFits({ outline, isConstant }: Template, pattern: AccountConfig['au
   return odd && `always holds ${JSON.stringify(odd)}, ${advice}`;
 }
 
-function* senderProblems({ accounts, senders }: RoutingFile, document: SourceDocument) {
-  const written = new Map<string, string>();
-  for (const [sender, authId] of Object.entries(senders)) {
+function* senderProblems(file: RoutingFile, document: SourceDocument, providers: Catalog) {
+  yield* doubleSenders(file, document, providers);
+  for (const [sender, authId] of Object.entries(file.senders)) {
     const path = ['senders', sender];
-    const normal = normaliseSender(sender);
-    const first = written.get(normal);
-    if (first !== undefined) {
-      const message = `${nameOf(path)}: is the same sender as "${first}"`;
-      yield document.problem(['senders'], 'duplicate', message, sender);
-    }
-    written.set(normal, first ?? sender);
-    if (Object.values(accounts).some(({ auth_id_pattern }) => auth_id_pattern.fits(authId))) continue;
+    if (Object.values(file.accounts).some(({ auth_id_pattern }) => auth_id_pattern.fits(authId))) continue;
     const message = `${nameOf(path)}: "${authId}" fits no account's auth_id_pattern; Haptik wants letters and digits`;
     yield document.problem(path, 'bad_auth_id', message);
   }
+}
+
+/** Two keys may be one sender, everywhere or by how a channel reads them; there, only two ids for one are wrong. */
+function* doubleSenders({ channels, senders }: RoutingFile, document: SourceDocument, providers: Catalog) {
+  const told = new Set<string>();
+  const rules = Object.entries(channels).map(([name, { provider, default_country: country }]) => {
+    return { name, country, kind: providers[provider]?.sender };
+  });
+  for (const { name, country, kind } of [
+    { name: undefined, country: undefined, kind: undefined },
+    ...distinct(rules),
+  ]) {
+    const written = new Map<string, string>();
+    for (const [sender, authId] of Object.entries(senders)) {
+      const normal = normaliseSender(sender, country, kind);
+      const first = written.get(normal);
+      written.set(normal, first ?? sender);
+      if (first === undefined || told.has(sender)) continue;
+      if (name !== undefined && senders[first] === authId) continue;
+      told.add(sender);
+      const where = name === undefined ? '' : ` to channel ${name}`;
+      const message = `${nameOf(['senders', sender])}: is the same sender as "${first}"${where}`;
+      yield document.problem(['senders'], 'duplicate', message, sender);
+    }
+  }
+}
+
+function distinct<T extends { readonly country: unknown; readonly kind: unknown }>(rules: readonly T[]): readonly T[] {
+  return [...new Map(rules.map((rule) => [`${rule.country} ${rule.kind}`, rule])).values()];
 }

@@ -38,7 +38,7 @@ export function parseRouting(source: string, file: string, env: Environment, pro
     refuse([document.problem([], 'missing', 'the file is empty; it needs accounts, channels and routes')]);
   }
   const parsed = routingFile(providers).safeParse(document.data, { error: describe });
-  refuse(parsed.success ? contradictions(parsed.data, document) : toProblems(parsed.error, document));
+  refuse(parsed.success ? contradictions(parsed.data, document, providers) : toProblems(parsed.error, document));
   if (!parsed.success) throw parsed.error;
   return createTable(parsed.data, createHash('sha256').update(source).digest('hex').slice(0, 12), providers);
 }

@@ -35,8 +35,8 @@ function signedText(source: string): readonly string[] {
 
 /** Where the standard and Stripe put a key: https://github.com/standard-webhooks/standard-webhooks */
 const base64Secrets = secrets.refine(
-  (keys) => keys.every((key) => /^(whsec_)?[A-Za-z0-9+/]+={0,2}$/.test(key)),
-  'expected a key in base64, with or without whsec_ in front',
+  (keys) => keys.every((key) => /^(whsec_)?[A-Za-z0-9+/]{11,}={0,2}$/.test(key)),
+  'expected a key of at least 8 bytes in base64, with or without whsec_ in front',
 );
 
 /** The ways of checking: those of the provider first, then those for any channel. */

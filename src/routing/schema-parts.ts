@@ -14,7 +14,7 @@ export const name = z.string().regex(NAME, 'a name is 1 to 64 of A-Z, a-z, 0-9, 
 /** Text that may look like a number; the document has kept its digits as they were written. */
 const textLike = z.union([z.string(), z.number().transform(String)], 'expected text');
 export const text = textLike.pipe(z.string().min(1, 'must not be empty'));
-const secret = textLike.pipe(z.string().min(1, 'is empty, and anyone can sign with an empty secret'));
+const secret = textLike.pipe(z.string().regex(/\S/, 'is empty, and anyone can sign with an empty secret'));
 export const secrets = z
   .union([secret, z.array(secret).min(1, 'must hold at least one secret')], 'expected a secret or a list of secrets')
   .transform((value) => (typeof value === 'string' ? [value] : value));

@@ -127,7 +127,9 @@ function testOf({ subject, path, wanted }: RouteConfig['when'][number], rule: Se
     typeof wanted === 'function' ? wanted : oneOf(wanted.map(normal));
   switch (subject) {
     case 'sender': {
-      const fits = among((value) => normaliseSender(value, rule?.country, rule?.kind));
+      if (typeof wanted === 'function') return ({ sender }) => wanted(sender);
+      // As it stands too: beside numbers a provider may carry chats whose senders are ids.
+      const fits = oneOf(wanted.flatMap((value) => [value, normaliseSender(value, rule?.country, rule?.kind)]));
       return ({ sender }) => fits(sender);
     }
     case 'recipient': {

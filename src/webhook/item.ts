@@ -1,6 +1,7 @@
 import type { Attachment, Json, JsonObject } from '../message.ts';
 import { parsePath } from '../path.ts';
 import { decodeJson, isList, isObject } from './payload.ts';
+import { wellFormed } from './wellformed.ts';
 
 /**
  * One message or event of a request, whatever it holds: reading it never fails. Paths are those of the routing file
@@ -90,5 +91,5 @@ export function unwrap(value: Json | undefined): Json | undefined {
       return undefined;
     }
   }
-  return typeof inner === 'object' && inner !== null ? inner : undefined;
+  return typeof inner === 'object' && inner !== null ? wellFormed(inner) : undefined;
 }

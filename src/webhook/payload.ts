@@ -14,7 +14,7 @@ export interface Payload<Data extends Json = Json> {
 /** Nothing that people write nests deeper, and code that walks what it is given must not run out of stack. */
 const MAX_DEPTH = 64;
 /** Fields or parts of a form; each costs us more than it costs the sender. */
-const MAX_FIELDS = 1_000;
+export const MAX_FIELDS = 1_000;
 
 export type ContentType =
   | 'application/json'
@@ -35,16 +35,16 @@ export const USUAL_TYPES: readonly ContentType[] = [
  *
  * @throws {UnsupportedContent} for other types or unknown charsets; {Malformed} when the body is not what the type says
  */
-export async function decodePayload(request: VerifiedRequest): Promise<Payload> {
+export async function decodePayload(request: VerifiedRequest, decode: Decode = decodeText): Promise<Payload> {
   const { type } = request;
   if (type === undefined) return { data: gather(request.query), attachments: [] };
   switch (type.essence) {
     case 'application/x-www-form-urlencoded':
-      return { data: gather(formParams(decodeText(request.body, type))), attachments: [] };
+      return { data: gather(formParams(decode(request.body, type))), attachments: [] };
     case 'multipart/form-data':
       return decodeMultipart(request);
     default:
-      return { data: decodeJson(decodeText(request.body, type)), attachments: [] };
+      return { data: decodeJson(decode(request.body, type)), attachments: [] };
   }
 }
 
@@ -71,6 +71,14 @@ function parseMediaType(header: string): MIMEType | undefined {
     return undefined;
   }
 }
+
+type Decode = (body: Buffer, type: MIMEType) => string;
+
+/**
+ * For senders who cannot be told, and may never send again: UTF-8 whatever they call it, since what is signed is read as
+ * that too; what is none becomes U+FFFD.
+ */
+export const LENIENT: Decode = (body) => new TextDecoder().decode(body);
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true });
 

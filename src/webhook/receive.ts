@@ -12,6 +12,7 @@ import { BodyBudget, readBody } from './body.ts';
 import { mediaType } from './payload.ts';
 import type { Arrival, Provider, Receipt, Reply } from './providers/provider.ts';
 import { urlAsCalled } from './public-url.ts';
+import { inTurns } from './turns.ts';
 import type { RawRequest, Surroundings } from './verify/request.ts';
 import { verify } from './verify/verify.ts';
 
@@ -63,7 +64,7 @@ export function receive(options: ReceiveOptions): RequestHandler {
     }
     const raw = await rawOf(request, method, provider, options, budget);
     const surroundings = { now: options.clock.now(), certificateKey: options.certificateKey };
-    let isProven = true;
+    let isProven = channel.verify !== 'none';
     const verified = await verify(channel.verify, provider.scheme, raw, surroundings, ({ message: fault }) => {
       isProven = false;
       metrics.unverified(channel.name);
@@ -144,14 +145,11 @@ async function store(
   arrivals: readonly Arrival[],
   requestId: unknown,
 ): Promise<readonly Receipt[]> {
-  const entries = arrivals.map(({ message, repeat }) => ({
-    id: newId(),
-    channel: channel.name,
-    message,
-    repeat,
-    placement: table.place(channel.name, message),
-    tableVersion: table.version,
-  }));
+  const entries: Parameters<Accept>[0][number][] = [];
+  for await (const { message, repeat } of inTurns(arrivals)) {
+    const placement = table.place(channel.name, message);
+    entries.push({ id: newId(), channel: channel.name, message, repeat, placement, tableVersion: table.version });
+  }
   const acceptances = await accept(entries).catch((cause: unknown) => {
     const isFull = propertyOf(cause, 'name') === 'BacklogFull';
     throw isFull

@@ -25,7 +25,7 @@ export function repeatOf({ id, isTimed, isForm, content }: Known): Repeat | unde
 }
 
 /** The same in whatever order the keys came: some senders do not keep it. */
-function digestOf(content: object): string {
+export function digestOf(content: object): string {
   const ordered = JSON.stringify(content, (_key, value: unknown) =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))

@@ -96,7 +96,7 @@ describe('a message is shown', () => {
     const id = await post(running, { sender: 'u1', text: 'private words' });
     const { body } = await running.admin.get(`/api/messages/${id}`);
     expect(body).toMatchObject({ state: 'dead', reason: 'unroutable', detail: expect.any(String), attempt_log: [] });
-    expect(body).toMatchObject({ account: null, business_id: null, auth_id: null, route: null, text: null });
+    expect(body).toMatchObject({ account: null, business_id: null, auth_id: null, route: null, text: 'private words' });
     expect(body).toMatchObject({ sender: 'u1', provider_id: null, attempts: 0, message_id: null, settled_at: at });
   });
 

@@ -904,10 +904,10 @@ export function recordsContract(name: string, open: () => Promise<Opened>): void
       });
     });
 
-    test('of what no route fitted has no text', async () => {
+    test('of what no route fitted has the text that came', async () => {
       const { store, records } = await open();
       await store.accept([strayEntry('m1', 's')]);
-      expect(await records.get('m1')).toMatchObject({ text: undefined, fields: {}, detail: 'no route fits' });
+      expect(await records.get('m1')).toMatchObject({ text: message({}).text, fields: {}, detail: 'no route fits' });
     });
 
     test('shows its attempts, each as it was, the oldest first', async () => {

@@ -468,7 +468,7 @@ refused('a verify_token where there is no challenge', preset('line', 'verify: { 
 ]);
 refused('a standard webhook key that is no base64', verify('{ standard_webhooks: { secret: ▸whsec_a b } }'), [
   'invalid',
-  /standard_webhooks\.secret: expected a key in base64/,
+  /standard_webhooks\.secret: expected a key of at least 8 bytes in base64/,
 ]);
 refused(
   'a form whose fields only its owner can name, without them',
@@ -477,6 +477,12 @@ refused(
     'invalid',
     exactly('channels.chat.fields: needs sender: what gravityforms calls it is chosen by whoever made the form'),
   ],
+);
+
+refused(
+  'two ids for what a channel reads as one sender',
+  `${ACCOUNTS}\nchannels:\n  chat: { verify: none, default_country: IN }${ROUTES}\nsenders:\n  "98200 12345": A1\n  ▸"09820012345": A2\n  "9820012345": A1`,
+  ['duplicate', exactly('senders.09820012345: is the same sender as "98200 12345" to channel chat')],
 );
 
 refused('an unknown mode', verify('{ mode: ▸log, header: { name: x, secret: y } }'), [

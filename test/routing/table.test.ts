@@ -680,6 +680,7 @@ routes:
   - { channel: bot, business_id: 2, auth_id: other }
   - { channel: sms, when: { recipient: "+447700900000" }, business_id: 1, auth_id: known }
   - { channel: sms, when: { recipient: { prefix: "4477" } }, business_id: 3, auth_id: known }
+  - { channel: sms, when: { sender: "919820066666" }, business_id: 4, auth_id: known }
   - { channel: sms, business_id: 2, auth_id: other }
 senders:
   "919820099999": CUST1
@@ -694,6 +695,11 @@ senders:
     expect(place('wa', { sender: '+919820012345' }).businessId).toBe(1);
     expect(place('bot', { sender: '919820012345' }).businessId).toBe(1);
     expect(place('bot', { sender: '+919820012345' }).businessId).toBe(2);
+  });
+
+  test('or as it stands, where a channel of numbers carries a chat whose senders are ids', () => {
+    expect(place('sms', { sender: '919820066666' }).businessId).toBe(4);
+    expect(place('sms', { sender: '+919820066666' }).businessId).toBe(4);
   });
 
   test('so are the keys of senders', () => {

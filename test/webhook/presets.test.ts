@@ -1,5 +1,7 @@
+import { createHmac } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { startTestBridge } from '../support/bridge.ts';
+import { ManualClock } from '../support/fixtures.ts';
 
 /** What all presets have in common; what each of them reads is in samples.test.ts. */
 
@@ -115,6 +117,174 @@ test.each(['twilio', 'plivo', 'vonage', 'wpforms'])(
     expect([status, body.detail]).toEqual([400, 'The body has more than 1000 fields.']);
   },
 );
+
+describe('who fills in a form', () => {
+  const hook = (data: object) => ({
+    triggerType: 'form_submission',
+    payload: {
+      id: 'w1',
+      formId: 'f1',
+      submittedAt: '2026-11-22T12:29:58Z',
+      data: { Email: 'a@b.c', Message: 'm', ...data },
+    },
+  });
+
+  test.each([
+    ['webflow', hook({ 'payload.formId': 'vip', 'payload.id': 'x', triggerType: 'x', payload: 'x' }), 'a@b.c|f1|m|w1|'],
+    [
+      'netlify',
+      {
+        id: 'n1',
+        form_name: 'f1',
+        created_at: '2026-11-22T12:29:58Z',
+        data: { email: 'a@b.c', message: 'm', form_name: 'vip', id: 'x', data: 'x' },
+      },
+      'a@b.c|f1|m|n1|',
+    ],
+    [
+      'formspree',
+      {
+        form: 'f1',
+        submission: { _date: '2026-11-22T12:29:58Z', email: 'a@b.c', message: 'm', form: 'vip', submission: 'x' },
+      },
+      'a@b.c|f1|m||',
+    ],
+    [
+      'google-forms',
+      {
+        formId: 'f1',
+        responseId: 'g1',
+        answers: { Email: 'a@b.c', Message: 'm', formId: 'vip', responseId: 'x', 'answers.Email': 'x' },
+      },
+      'a@b.c|f1|m|g1|',
+    ],
+  ])('of %s chooses neither its route nor its id', async (provider, body, text) => {
+    const { request, texts } = await start(`provider: ${provider}, verify: none`);
+    await request.post('/webhooks/in').send(body).expect(200);
+    expect(await texts()).toEqual([text]);
+  });
+
+  test('of jotform neither, in what it wraps', async () => {
+    const { request, texts } = await start('provider: jotform, verify: none');
+    const rawRequest = JSON.stringify({ q3_email: 'a@b.c', q4_message: 'm', formID: 'vip', submissionID: 'x' });
+    await request.post('/webhooks/in').type('form').send({ formID: 'f1', submissionID: 'j1', rawRequest }).expect(200);
+    expect(await texts()).toEqual(['a@b.c|f1|m|j1|']);
+  });
+
+  test('is read by the channel’s fields all the same', async () => {
+    const { request, texts } = await start('provider: webflow, verify: none, fields: { text: Order, fields: payload }');
+    await request
+      .post('/webhooks/in')
+      .send(hook({ Order: 'o-7', extra: 'x' }))
+      .expect(200);
+    expect(await texts()).toEqual(['a@b.c|f1|o-7|w1|']);
+  });
+});
+
+describe('ids that are not of one message alone', () => {
+  const hubspot = (text: string) => ({
+    vid: 1,
+    properties: { email: { value: 'a@b.c' }, message: { value: text } },
+    'form-submissions': [
+      { 'conversion-id': 'new', timestamp: 2_000, 'form-id': 'f2' },
+      { 'conversion-id': 'old', timestamp: 1_000, 'form-id': 'f1' },
+    ],
+  });
+
+  test('hubspot: a workflow that runs again without a new submission, and says something else', async () => {
+    const { request, texts } = await start('provider: hubspot, verify: none');
+    for (const text of ['one', 'two', 'two']) await request.post('/webhooks/in').send(hubspot(text)).expect(200);
+    expect((await texts()).sort()).toEqual(['a@b.c|f2|one|new|', 'a@b.c|f2|two|new|']);
+  });
+
+  test('gravityforms: entries that are counted in each site', async () => {
+    const { request, texts } = await start('provider: gravityforms, verify: none, fields: { sender: "2", text: "4" }');
+    const entry = { id: '1', form_id: '4', date_created: '2026-11-22 12:29:58', '2': 'a@b.c', '4': 'm' };
+    for (const date_created of [entry.date_created, '2026-11-23 12:29:58', entry.date_created]) {
+      await request
+        .post('/webhooks/in')
+        .send({ ...entry, date_created })
+        .expect(200);
+    }
+    expect(await texts()).toHaveLength(2);
+  });
+
+  test('wpforms: entries where none are kept', async () => {
+    const { request, texts } = await start('provider: wpforms, verify: none');
+    for (const message of ['one', 'two']) {
+      await request.post('/webhooks/in').send({ email: 'a@b.c', message, entry_id: '0' }).expect(200);
+    }
+    expect(await texts()).toHaveLength(2);
+  });
+});
+
+describe('a Standard Webhook', () => {
+  const SECRET = Buffer.from('a key of some bytes').toString('base64');
+  const body = JSON.stringify({ sender: 'u', text: 't' });
+
+  async function sign(family: string, id: string) {
+    const clock = new ManualClock();
+    const { bridge } = await startTestBridge({
+      routing: routing(`verify: { standard_webhooks: { secret: ${SECRET} } }`),
+      overrides: { clock },
+    });
+    const time = String(clock.now() / 1_000);
+    const mac = createHmac('sha256', Buffer.from(SECRET, 'base64')).update(`${id}.${time}.${body}`).digest('base64');
+    const signed = { [`${family}-id`]: id, [`${family}-timestamp`]: time, [`${family}-signature`]: `v1,${mac}` };
+    return async (more: Record<string, string> = {}) => {
+      const headers = { 'content-type': 'application/json', ...signed, ...more };
+      const answer = await fetch(`${bridge.url}/webhooks/in`, { method: 'POST', headers, body });
+      return answer.status;
+    };
+  }
+
+  test.each(['webhook', 'svix'])('is known by the id that is signed: %s', async (family) => {
+    const send = await sign(family, 'msg_1');
+    expect([await send(), await send()]).toEqual([202, 200]);
+    const other = family === 'svix' ? 'webhook' : 'svix';
+    for (const id of ['r1', 'r2']) expect(await send({ [`${other}-id`]: id })).toBe(200);
+  });
+
+  test('with an empty id is known by none', async () => {
+    const send = await sign('webhook', '');
+    expect([await send(), await send()]).toEqual([202, 202]);
+  });
+});
+
+test('a signature of no body says nothing of a GET', async () => {
+  const { request } = await start('provider: kaleyra, verify: { hmac: { secret: s, header: x-sig } }');
+  const signature = createHmac('sha256', 's').update('').digest('hex');
+  const { status, body } = await request.get('/webhooks/in?source=919820012345&message=evil').set('x-sig', signature);
+  expect([status, body.detail]).toEqual([401, 'A GET has no body that could be signed.']);
+});
+
+describe('what its sender cannot be told of', () => {
+  test('another charset than UTF-8 costs its letters, not the message', async () => {
+    const { request, texts } = await start('provider: twilio, verify: none');
+    const form = Buffer.from('MessageSid=SM1&From=%2B919820012345&To=1&Body=caf\xe9', 'latin1');
+    const post = request.post('/webhooks/in').type('application/x-www-form-urlencoded; charset=iso-8859-1');
+    await post
+      .serialize((bytes: unknown) => bytes as string)
+      .send(form.toString('latin1'))
+      .expect(200);
+    expect(await texts()).toHaveLength(1);
+  });
+
+  test('a template of Contact Form 7 that is no JSON is kept as it is', async () => {
+    const { request, texts, admin } = await start('provider: cf7, verify: none');
+    await request.post('/webhooks/in').type('text/plain').send('{"message": "a\nb",}').expect(200);
+    expect(await texts()).toEqual(['no_auth_id']);
+    const { body } = await admin.get('/api/messages');
+    expect((await admin.get(`/api/messages/${body.items[0].id}`)).body.text).toBe('{"message": "a\nb",}');
+  });
+
+  test('more messages than anybody sends at once are refused', async () => {
+    const { request } = await start('provider: infobip, verify: none');
+    const results = Array.from({ length: 5_001 }, () => ({}));
+    expect((await request.post('/webhooks/in').send({ results })).status).toBe(413);
+    expect((await request.post('/webhooks/in').send({ results: results.slice(1) })).status).toBe(200);
+  });
+});
 
 describe('a message by GET', () => {
   const SMS = '/webhooks/in?key=hush&SmsSid=s1&From=%2B919820012345&To=08088919888&Body=hello&extra=x';

@@ -44,6 +44,10 @@ function confirmation(url = `${AMAZON}/?Action=ConfirmSubscription&Token=2336412
 
 /** A bridge whose calls to Amazon are answered by `answers` in turn, the last of them for good; those to Haptik go out. */
 async function start(...answers: readonly (() => Promise<Response> | Response)[]) {
+  return startWith(`{ topic_arn: "${TOPIC}" }`, ...answers);
+}
+
+async function startWith(verify: string, ...answers: readonly (() => Promise<Response> | Response)[]) {
   const clock = new ManualClock();
   const asked: string[] = [];
   const fetch: typeof nodeFetch = async (url, init) => {
@@ -54,7 +58,7 @@ async function start(...answers: readonly (() => Promise<Response> | Response)[]
   const running = await startTestBridge({
     routing: `
 channels:
-  sms: { provider: aws-sns, verify: { topic_arn: "${TOPIC}" } }
+  sms: { provider: aws-sns, verify: ${verify} }
 routes:
   - { channel: sms, business_id: 1, auth_id: "{{ sender | digits }}" }
 `,
@@ -87,10 +91,11 @@ describe('the certificate of Amazon SNS', () => {
       unreachable,
       () => new Response('', { status: 404 }),
       () => new Response('no certificate'),
+      () => new Response(`<Attributes>${CERTIFICATE}</Attributes>`),
       pem,
     );
-    for (const status of [503, 503, 503, 200]) expect(await send(notification('hello'))).toBe(status);
-    expect(asked).toHaveLength(4);
+    for (const status of [503, 503, 503, 503, 200]) expect(await send(notification('hello'))).toBe(status);
+    expect(asked).toHaveLength(5);
     expect((await admin.get('/api/messages')).body.items).toHaveLength(1);
   });
 
@@ -101,6 +106,12 @@ describe('the certificate of Amazon SNS', () => {
     'https://sns.ap-south-1.amazonaws.com:8443/x.pem',
     'https://me@sns.ap-south-1.amazonaws.com/x.pem',
     'https://s3.amazonaws.com/x.pem',
+    'https://sns.s3-us-west-2.amazonaws.com/x.pem',
+    'https://sns.us-east-1.amazonaws.com/x.pem',
+    'https://sns.ap-south-1.amazonaws.com/x.pem?Action=GetEndpointAttributes',
+    'https://sns.ap-south-1.amazonaws.com/x.pem#y',
+    'https://:pw@sns.ap-south-1.amazonaws.com/x.pem',
+    'https://sns.ap-south-1.amazonaws.com/a/x.pem',
     'http://sns.ap-south-1.amazonaws.com/x.pem',
     'https://sns.ap-south-1.amazonaws.com/x.txt',
     'https://sns.ap-south-1.amazonaws.com/?x.pem',
@@ -161,6 +172,17 @@ describe('a subscription to a topic', () => {
     expect(lines).toContainEqual(expect.objectContaining({ message: expect.stringMatching(/could not be confirmed/) }));
     expect(JSON.stringify(lines)).not.toContain('2336412f');
   });
+
+  test.each(['none', `{ mode: report, topic_arn: "${TOPIC}-2" }`])(
+    'is not confirmed for who is not verified: %s',
+    async (verify) => {
+      const { asked, send, lines } = await startWith(verify, pem, done);
+      expect(await send(confirmation())).toBe(200);
+      await turns();
+      expect(asked.filter((url) => /Confirm/.test(url))).toEqual([]);
+      expect(lines.map(({ message }) => message)).not.toContain('subscription confirmed');
+    },
+  );
 
   test.each([
     'https://evil.example/?Action=ConfirmSubscription',

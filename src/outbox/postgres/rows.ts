@@ -40,13 +40,14 @@ export function deliveryIn(row: Row): Delivery {
 }
 
 export function toDetails(row: Row): MessageDetails {
+  const message = row.message === null ? undefined : messageIn(row);
   return {
     ...toRecord(row),
     detail: textOf(row.detail),
     stops: row.stops === true,
     waitsBehind: textOf(row.waits_behind),
-    text: row.delivery === null ? undefined : deliveryIn(row).text,
-    fields: row.message === null ? undefined : messageIn(row).fields,
+    text: row.delivery === null ? message?.text : deliveryIn(row).text,
+    fields: message?.fields,
     attemptLog: row.attempt_log as readonly Attempt[],
   };
 }

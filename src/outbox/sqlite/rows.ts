@@ -39,7 +39,7 @@ export function toDetails(row: Row): MessageDetails {
     detail: textOf(row.detail),
     stops: row.stops === 1,
     waitsBehind: textOf(row.waits_behind),
-    text: row.delivery === null ? undefined : deliveryIn(row).text,
+    text: row.delivery === null ? messageIn(row).text : deliveryIn(row).text,
     fields: messageIn(row).fields,
     attemptLog: JSON.parse(String(row.attempt_log)) as readonly Attempt[],
   };

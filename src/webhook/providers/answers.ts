@@ -1,7 +1,7 @@
 import type { Attachment, Json, JsonObject } from '../../message.ts';
 import type { FieldName } from '../candidate.ts';
 import { Item } from '../item.ts';
-import { isList, isObject } from '../payload.ts';
+import { isList, isObject, MAX_FIELDS } from '../payload.ts';
 import type { Shape } from './preset.ts';
 
 /** What people call the fields of their forms, in any case; the first that is filled in counts. */
@@ -23,7 +23,7 @@ const SYNONYMS: Readonly<Record<'email' | 'phone' | 'text' | 'name', readonly st
 
 /** What a form's answers say under the usual names. */
 export function usual(answers: JsonObject, wanted: keyof typeof SYNONYMS): string | undefined {
-  const names = Object.keys(answers);
+  const names = Object.keys(answers).slice(0, MAX_FIELDS);
   return SYNONYMS[wanted]
     .flatMap((synonym) => names.filter((name) => plain(name) === synonym))
     .map((name) => sayable(answers[name]))
@@ -47,10 +47,13 @@ function sayable(value: Json | undefined): string | undefined {
   return item.text('value.full') ?? (parts.flatMap((part) => item.text(`value.${part}`) ?? []).join(' ') || undefined);
 }
 
-/** The parts of a message that stand among a form's answers. */
+/**
+ * The parts of a message that stand among a form's answers. What was filled in is shown as `fields` too, but for names that
+ * lead into what the provider says itself: who fills in a form must not choose its route.
+ */
 export function answered(
   answersOf: (item: Item) => JsonObject,
-): Pick<Shape, 'sender' | 'text' | 'name' | 'email' | 'phone' | 'attachments'> {
+): Pick<Shape, 'sender' | 'text' | 'name' | 'email' | 'phone' | 'attachments' | 'extra'> {
   const find = (wanted: keyof typeof SYNONYMS) => (item: Item) => usual(answersOf(item), wanted);
   return {
     sender: (item) => find('email')(item) ?? find('phone')(item),
@@ -59,6 +62,10 @@ export function answered(
     email: find('email'),
     phone: find('phone'),
     attachments: (item) => uploads(answersOf(item)),
+    extra: (item) => {
+      const leadsInto = (name: string) => Object.hasOwn(item.data, name.split(/[.[]/, 1)[0] ?? '');
+      return Object.fromEntries(Object.entries(answersOf(item)).filter(([name]) => !leadsInto(name)));
+    },
   };
 }
 

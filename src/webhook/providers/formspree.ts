@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../message.ts';
-import { Item } from '../item.ts';
+import type { Item } from '../item.ts';
 import { stripe } from '../verify/hmac.ts';
 import { answered } from './answers.ts';
 import { provider, type Shape } from './preset.ts';
@@ -20,6 +20,5 @@ export const formspree = provider({
   sender: 'email',
   scheme: stripe('Formspree-Signature'),
   isForm: true,
-  split: (payload) => [new Item({ ...answersOf(payload), ...payload.data })],
   shapes: [submission],
 });

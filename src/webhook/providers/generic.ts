@@ -1,17 +1,13 @@
-import { setImmediate } from 'node:timers/promises';
 import { type FieldError, Invalid } from '../../errors.ts';
 import type { Json, JsonObject } from '../../message.ts';
 import type { Channel } from '../../routing/table.ts';
 import { type Find, toMessage } from '../candidate.ts';
 import { decodeObject, isList, isObject, USUAL_TYPES } from '../payload.ts';
+import { inTurns, MAX_BATCH } from '../turns.ts';
+import { familyOf } from '../verify/hmac.ts';
 import { headerOf, type VerifiedRequest } from '../verify/request.ts';
 import { illFormed, MAX_PROBLEMS } from '../wellformed.ts';
 import type { Arrival, Parsed, Provider, Receipt, Reply } from './provider.ts';
-
-/** Each is checked by itself, and others wait meanwhile. */
-const MAX_BATCH = 5_000;
-/** Some milliseconds of work; then whoever else waits has a turn. */
-const ITEMS_A_TURN = 50;
 
 /** Any system that can POST: JSON, urlencoded or multipart, one message or `{"messages":[…]}`. */
 export const generic: Provider = {
@@ -37,9 +33,8 @@ async function parseGeneric(request: VerifiedRequest, channel: Channel): Promise
   const key = schemeId(request, channel) ?? idempotencyKey(request);
   const arrivals: Arrival[] = [];
   const errors: FieldError[] = [];
-  for (const [index, item] of items.entries()) {
+  for await (const [index, item] of inTurns([...items.entries()])) {
     if (errors.length >= MAX_PROBLEMS) break;
-    if (index % ITEMS_A_TURN === ITEMS_A_TURN - 1) await setImmediate();
     const checked = await toMessage(findIn(item, channel, batch ? `messages[${index}].` : ''), {
       channel,
       fallbackId: key === undefined || !batch ? key : JSON.stringify([key, index]),
@@ -76,7 +71,7 @@ function own(item: Json, name: string): Json | undefined {
 /** The id that a Standard Webhook carries, which is signed with it. */
 function schemeId(request: VerifiedRequest, { verify }: Channel): string | undefined {
   if (verify === 'none' || verify.standard_webhooks === undefined) return undefined;
-  return headerOf(request, 'webhook-id') ?? headerOf(request, 'svix-id');
+  return headerOf(request, `${familyOf(request)}-id`)?.trim() || undefined;
 }
 
 /** https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/ */

@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../message.ts';
-import { Item } from '../item.ts';
+import type { Item } from '../item.ts';
 import { isObject } from '../payload.ts';
 import { hmac } from '../verify/hmac.ts';
 import { answered, usual } from './answers.ts';
@@ -26,6 +26,5 @@ export const googleForms = provider({
   sender: 'email',
   scheme: hmac({ header: 'X-Signature-256', prefix: 'sha256=', signed: ['{body}'] }),
   isForm: true,
-  split: (payload) => [new Item({ ...answersOf(payload), ...payload.data })],
   shapes: [response],
 });

@@ -1,6 +1,7 @@
 import { inHeader } from '../verify/fixed.ts';
 import { uploads } from './answers.ts';
 import { provider } from './preset.ts';
+import { joined } from './words.ts';
 
 /** https://docs.gravityforms.com/category/add-ons-gravity-forms/webhooks-add-on/. Fields are numbered, each form in its own way. */
 export const gravityforms = provider({
@@ -16,6 +17,9 @@ export const gravityforms = provider({
       text: [],
       recipient: 'form_id',
       id: 'id',
+      // Counted within a site, and anew where that is set up again.
+      event: (item) =>
+        item.has('id') ? joined(' ', item.text('form_id'), item.text('id'), item.text('date_created')) : undefined,
       sent_at: 'date_created',
       // Those with a number for a name are what was filled in.
       attachments: ({ data }) =>

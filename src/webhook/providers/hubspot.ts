@@ -1,4 +1,5 @@
 import type { Item } from '../item.ts';
+import { digestOf } from '../repeat.ts';
 import { hmac } from '../verify/hmac.ts';
 import { provider, type Shape } from './preset.ts';
 import { joined } from './words.ts';
@@ -13,6 +14,11 @@ const contact: Shape = {
   recipient: (item) => submission(item)?.at('form-id'),
   text: 'properties.message.value',
   id: (item) => submission(item)?.at('conversion-id'),
+  // The workflow may run again without a new submission, and say something else.
+  event: (item) => {
+    const id = submission(item)?.text('conversion-id');
+    return id === undefined ? undefined : digestOf({ id, text: item.text('properties.message.value') });
+  },
   sent_at: (item) => submission(item)?.at('timestamp') ?? item.at('properties.lastmodifieddate.value'),
   name: (item) => joined(' ', item.text('properties.firstname.value'), item.text('properties.lastname.value')),
   email: 'properties.email.value',

@@ -32,6 +32,6 @@ export const jotform = provider({
   secretParameters: PARAMETERS,
   types: ['multipart/form-data', 'application/x-www-form-urlencoded'],
   isForm: true,
-  split: ({ data: { webhookURL: _secret, ...payload } }) => [new Item({ ...answersOf(new Item(payload)), ...payload })],
+  split: ({ data: { webhookURL: _secret, ...payload } }) => [new Item(payload)],
   shapes: [submission],
 });

@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../message.ts';
-import { Item } from '../item.ts';
+import type { Item } from '../item.ts';
 import { isDigestOf, token } from '../verify/token.ts';
 import { answered, usual } from './answers.ts';
 import { provider, type Shape } from './preset.ts';
@@ -33,9 +33,6 @@ export const netlify = provider({
   }),
   isForm: true,
   // A function that passes it on wraps it.
-  split: (payload) => {
-    const { data } = payload.has('payload.data') ? payload.item('payload') : payload;
-    return [new Item({ ...answersOf(new Item(data)), ...data })];
-  },
+  split: (payload) => [payload.has('payload.data') ? payload.item('payload') : payload],
   shapes: [submission],
 });

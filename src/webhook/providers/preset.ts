@@ -1,12 +1,14 @@
+import { Malformed, TooLarge } from '../../errors.ts';
 import type { Attachment, Json, JsonObject, Message } from '../../message.ts';
 import type { ProviderTraits } from '../../routing/catalog.ts';
 import type { Channel } from '../../routing/table.ts';
 import { normaliseSender, type SenderKind } from '../../sender.ts';
 import type { FieldName } from '../candidate.ts';
 import { Item } from '../item.ts';
-import { type ContentType, decodePayload, isList, isObject, type Payload } from '../payload.ts';
+import { type ContentType, decodePayload, isList, isObject, LENIENT, type Payload } from '../payload.ts';
 import { repeatOf } from '../repeat.ts';
 import { toIso } from '../time.ts';
+import { inTurns, MAX_BATCH } from '../turns.ts';
 import type { RawRequest, Scheme, VerifiedRequest } from '../verify/request.ts';
 import { wellFormed } from '../wellformed.ts';
 import type { Arrival, Parsed, Provider, Reply } from './provider.ts';
@@ -25,7 +27,7 @@ export interface Shape extends Readonly<Partial<Record<Exclude<FieldName, 'field
   readonly attachments?: (item: Item) => readonly Attachment[];
   /** What this sender is, where it is not what the provider's mostly are. */
   readonly kind?: (item: Item) => SenderKind | undefined;
-  /** More to be kept as `fields`. */
+  /** What else `fields` are to show, and the channel's paths to find, beside what came. */
   readonly extra?: (item: Item) => JsonObject;
 }
 
@@ -85,11 +87,13 @@ async function parse(preset: Preset, request: VerifiedRequest, channel: Channel)
   const items = (isList(data) ? data.filter(isObject).map((one) => new Item(one)) : [whole]).flatMap(
     (item) => preset.split?.(item) ?? [item],
   );
-  const arrivals = items.flatMap((item) => {
+  if (items.length > MAX_BATCH) throw new TooLarge(`There are more than ${MAX_BATCH} messages in one request.`);
+  const arrivals: Arrival[] = [];
+  for await (const item of inTurns(items)) {
     const mapped = mappedIn(item, channel);
     const shape = preset.shapes.find(({ fits }) => fits(item, mapped));
-    return shape ? [toArrival(preset, shape, item, attachments, channel)] : [];
-  });
+    if (shape) arrivals.push(toArrival(preset, shape, item, attachments, channel));
+  }
   const ignored = Math.max(items.length - arrivals.length, arrivals.length === 0 ? 1 : 0);
   return { arrivals, ignored: Array.from({ length: ignored }, () => 'event') };
 }
@@ -103,7 +107,13 @@ function mappedIn(item: Item, { fields = {} }: Channel): Item {
 /** Without what no database and no agent could read, since there is nobody to be told to mend it. */
 async function payloadOf(preset: Preset, request: VerifiedRequest, channel: Channel): Promise<Payload> {
   if (request.type !== undefined && request.body.length === 0) return { data: null, attachments: [] };
-  const { data, attachments } = await decodePayload(request);
+  const { data, attachments } = await decodePayload(request, LENIENT).catch((fault: unknown) => {
+    // What is called text may be JSON, or text after all.
+    if (fault instanceof Malformed && request.type?.essence === 'text/plain') {
+      return { data: { body: LENIENT(request.body, request.type) }, attachments: [] };
+    }
+    throw fault;
+  });
   const secrets = [
     ...(preset.secretParameters ?? []),
     ...(channel.verify !== 'none' && channel.verify.query ? [channel.verify.query.name] : []),
@@ -120,15 +130,16 @@ function toArrival(
   uploads: readonly Attachment[],
   channel: Channel,
 ): Arrival {
+  const extra = shape.extra?.(item) ?? {};
   const find = (name: Exclude<FieldName, 'fields'>): string | undefined => {
     const mapped = channel.fields?.[name];
-    return mapped ? item.text(mapped.text) : readText(item, shape[name]);
+    return mapped ? (item.text(mapped.text) ?? new Item(extra).text(mapped.text)) : readText(item, shape[name]);
   };
   const optional = (name: Exclude<FieldName, 'fields'>) => find(name)?.trim() || undefined;
   const kind = shape.kind?.(item) ?? preset.sender;
   const sentAt = find('sent_at');
   const id = optional('id');
-  const fields = { ...item.data, ...shape.extra?.(item) };
+  const fields = { ...extra, ...item.data };
   const message: Message = {
     sender: normaliseSender(find('sender') ?? '', channel.default_country, kind),
     recipient: normaliseSender(optional('recipient') ?? channel.name),
@@ -142,7 +153,7 @@ function toArrival(
     attachments: [...(shape.attachments?.(item) ?? []), ...uploads],
   };
   const repeat = repeatOf({
-    id: readText(item, shape.event) ?? id,
+    id: (channel.fields?.id ? undefined : readText(item, shape.event)) ?? id,
     isTimed: sentAt !== undefined,
     isForm: preset.isForm ?? false,
     content: { fields, uploads },

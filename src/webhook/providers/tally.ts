@@ -1,5 +1,5 @@
 import type { Json, JsonObject } from '../../message.ts';
-import { Item } from '../item.ts';
+import type { Item } from '../item.ts';
 import { isList } from '../payload.ts';
 import { hmac } from '../verify/hmac.ts';
 import { answered, usual } from './answers.ts';
@@ -48,6 +48,5 @@ export const tally = provider({
   sender: 'email',
   scheme: hmac({ header: 'Tally-Signature', encoding: 'base64', signed: ['{body}'] }),
   isForm: true,
-  split: (payload) => [new Item({ ...answersOf(payload), ...payload.data })],
   shapes: [response],
 });

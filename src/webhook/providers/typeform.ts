@@ -1,5 +1,5 @@
 import type { Json, JsonObject } from '../../message.ts';
-import { Item } from '../item.ts';
+import type { Item } from '../item.ts';
 import { isList } from '../payload.ts';
 import { hmac } from '../verify/hmac.ts';
 import { answered, usual } from './answers.ts';
@@ -76,6 +76,5 @@ export const typeform = provider({
   sender: 'email',
   scheme: hmac({ header: 'Typeform-Signature', encoding: 'base64', prefix: 'sha256=', signed: ['{body}'] }),
   isForm: true,
-  split: (payload) => [new Item({ ...answersOf(payload), ...payload.data })],
   shapes: [response],
 });

@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../message.ts';
-import { Item } from '../item.ts';
+import type { Item } from '../item.ts';
 import { hmac } from '../verify/hmac.ts';
 import { answered } from './answers.ts';
 import { provider, type Shape } from './preset.ts';
@@ -26,6 +26,5 @@ export const webflow = provider({
     timestampHeader: 'x-webflow-timestamp',
   }),
   isForm: true,
-  split: (payload) => [new Item({ ...answersOf(payload), ...payload.data })],
   shapes: [submission],
 });

@@ -18,12 +18,12 @@ export function splitWhatsapp(payload: Item): readonly Item[] {
     entry.items('changes').flatMap((change) => {
       const { metadata = null, contacts = null } = change.item('value').data;
       const messages = change.is('field', 'messages') ? change.items('value.messages') : [];
-      const known = new Item({ contacts }).items('contacts');
+      const known = byId(new Item({ contacts }).items('contacts'));
       const events = messages.length === 0 ? [new Item({})] : [];
       return [
         ...events,
         ...messages.map((message) => {
-          const contact = contactOf(message, known);
+          const contact = known.get(message.text('from') ?? '') ?? known.get(message.text('from_user_id') ?? '');
           return new Item({ ...message.data, metadata, ...(contact && { contact: contact.data }) });
         }),
       ];
@@ -31,16 +31,18 @@ export function splitWhatsapp(payload: Item): readonly Item[] {
   );
 }
 
-function contactOf(message: Item, contacts: readonly Item[]): Item | undefined {
-  const [number = '', id = ''] = [message.text('from'), message.text('from_user_id')];
-  return contacts.find((contact) => contact.is('wa_id', number) || contact.is('user_id', id));
+function byId(contacts: readonly Item[]): ReadonlyMap<string, Item> {
+  return new Map(
+    contacts.flatMap((contact) => [contact.text('user_id'), contact.text('wa_id')].map((id) => [id ?? '-', contact])),
+  );
 }
 
 export const whatsapp: Shape = {
   // What is said in a group is not said to us.
   fits: (item) =>
     item.is('type', ...TYPES) &&
-    item.has('metadata') &&
+    // As the splitting left it: there may be none.
+    item.own('metadata') !== undefined &&
     !item.has('group_id') &&
     // Whether they may be called is an answer to WhatsApp.
     !item.has('interactive.call_permission_reply'),

@@ -22,17 +22,25 @@ const scheme: Scheme = (secrets) => {
 
 type Branch = Map<string, string | Branch>;
 
-/** PHP writes a list as `photo[0]=…&photo[1]=…`, and a map as `name[first]=…`. */
+/** PHP writes a list as `photo[0]=…&photo[1]=…`, and a map as `name[first]=…`, one within the other. */
 function nested(params: Iterable<readonly [string, string]>): Branch {
   const root: Branch = new Map();
   for (const [name, value] of params) {
-    const [, outer = name, inner] = /^([^[]+)\[([^\]]*)\]$/.exec(name) ?? [];
-    const known = root.get(outer);
-    if (inner === undefined) root.set(outer, value);
-    else if (known instanceof Map) known.set(inner, value);
-    else root.set(outer, new Map([[inner, value]]));
+    const [, outer = name, inner = ''] = /^([^[]+)((?:\[[^\]]*\]){1,8})$/.exec(name) ?? [];
+    const steps = [outer, ...[...inner.matchAll(/\[([^\]]*)\]/g)].map(([, step = '']) => step)];
+    const last = steps.pop() ?? '';
+    const branch = steps.reduce((parent: Branch, step) => branchAt(parent, step), root);
+    branch.set(last, value);
   }
   return root;
+}
+
+function branchAt(parent: Branch, step: string): Branch {
+  const known = parent.get(step);
+  if (known instanceof Map) return known;
+  const branch: Branch = new Map();
+  parent.set(step, branch);
+  return branch;
 }
 
 function leavesOf(branch: Branch): number {
@@ -45,7 +53,7 @@ function phpJson(value: string | Branch): string {
     const toHex = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
     return JSON.stringify(value)
       .replaceAll('/', '\\/')
-      .replace(/[\u007f-\uffff]/g, toHex);
+      .replace(/[\u0080-\uffff]/g, toHex);
   }
   const entries = [...value];
   const isList = entries.length > 0 && entries.every(([name], index) => name === String(index));

@@ -40,10 +40,13 @@ export interface HmacTemplate {
 export function hmac(template: HmacTemplate): Scheme {
   const { header, read = asOne, prefix = '', encoding = 'hex', algorithm = 'sha256', key = String } = template;
   const isTimed = template.signed.includes('{timestamp}');
+  const isOfBody = template.signed.some((part) => part.startsWith('{body')) && !template.signed.includes('{url}');
   const tolerance = template.toleranceSeconds ?? TOLERANCE_SECONDS;
 
   return (secrets) =>
     (request, { now }) => {
+      // The signature of nothing is always the same, and what a GET says is in its query.
+      if (isOfBody && request.method !== 'POST') return new NotVerified('A GET has no body that could be signed.');
       const given = headerOf(request, header);
       if (given === undefined) return new NotVerified(`The signature header ${header} is missing.`);
       const { signatures, timestamp: beside } = read(given);
@@ -134,10 +137,12 @@ export const standardWebhooks: Scheme = (secrets) => {
       timestampHeader: `${family}-timestamp`,
       key: (secret) => Buffer.from(secret.replace(/^whsec_/, ''), 'base64'),
     })(secrets);
-  const ours = named('webhook');
-  const svix = named('svix');
-  return (request, surroundings) => {
-    const isSvix = headerOf(request, 'webhook-signature') === undefined && headerOf(request, 'svix-signature');
-    return isSvix ? svix(request, surroundings) : ours(request, surroundings);
-  };
+  const checks = { webhook: named('webhook'), svix: named('svix') };
+  return (request, surroundings) => checks[familyOf(request)](request, surroundings);
 };
+
+/** Under which names a Standard Webhook carries its id, time and signature; of others nothing is signed. */
+export function familyOf(request: Pick<RawRequest, 'headers'>): 'webhook' | 'svix' {
+  const isSvix = headerOf(request, 'webhook-signature') === undefined && headerOf(request, 'svix-signature');
+  return isSvix ? 'svix' : 'webhook';
+}

@@ -12,21 +12,37 @@ import type { Check } from './request.ts';
 const SIGNED = ['Message', 'MessageId', 'Subject', 'SubscribeURL', 'Timestamp', 'Token', 'TopicArn', 'Type'];
 /** Those of a notification. */
 const NOT_SIGNED_IN_A_NOTIFICATION = ['SubscribeURL', 'Token'];
-const DIGESTS: Readonly<Record<string, string>> = { '1': 'RSA-SHA1', '2': 'RSA-SHA256' };
+const DIGESTS: ReadonlyMap<string, string> = new Map([
+  ['1', 'RSA-SHA1'],
+  ['2', 'RSA-SHA256'],
+]);
 
-/** Without this rule the message would say by whose key it is to be believed, and whom we are to call. */
+/**
+ * Whether a URL is of SNS. Without this rule the message would say by whose key it is to be believed, and whom we are to
+ * call. No more than a region may stand in it: `sns.s3-us-west-2` would be anybody's bucket.
+ */
 export function isAmazons(text: string): boolean {
   const url = URL.parse(text);
+  const isOfSns = /^https:\/\/sns\.[a-z]+(-[a-z]+)+-\d+\.amazonaws\.com(\.cn)?$/.test(url?.origin ?? '');
+  return isOfSns && url?.username === '' && url.password === '' && url.hash === '';
+}
+
+/** A certificate of the topic's own region: the path is that of a file, since with a query the API would answer. */
+function isCertificateOf(topicArn: string, text: string): boolean {
+  const url = URL.parse(text);
+  const region = topicArn.split(':')[3];
   return (
-    url?.protocol === 'https:' &&
-    url.username === '' &&
-    url.port === '' &&
-    /^sns\.[a-z0-9-]{3,}\.amazonaws\.com(\.cn)?$/.test(url.hostname)
+    url !== null &&
+    isAmazons(text) &&
+    url.hostname.startsWith(`sns.${region}.`) &&
+    /^\/[\w-]+\.pem$/.test(url.pathname) &&
+    url.search === ''
   );
 }
 
-/** @throws {Error} when it is no certificate */
+/** @throws {Error} when it is not one certificate and nothing else: one may stand within an answer that others have written */
 export function keyOfCertificate(pem: string): KeyObject {
+  if (!/^\s*-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\s*$/.test(pem)) throw new Error('no certificate');
   return new X509Certificate(pem).publicKey;
 }
 
@@ -38,10 +54,10 @@ export function sns(topicArn: string, pinned: string | undefined): Check {
     const { TopicArn, SigningCertURL: address = '', Signature = '', SignatureVersion = '', Type } = fields;
     if (TopicArn !== topicArn)
       return new NotVerified("The TopicArn is not the channel's; raw message delivery has none.");
-    const digest = DIGESTS[SignatureVersion];
+    const digest = DIGESTS.get(SignatureVersion);
     if (digest === undefined) return new NotVerified('The SignatureVersion is neither 1 nor 2.');
-    if (!isAmazons(address) || !/\.pem$/.test(URL.parse(address)?.pathname ?? '')) {
-      return new NotVerified('The SigningCertURL is not one of Amazon SNS.');
+    if (!isCertificateOf(topicArn, address)) {
+      return new NotVerified("The SigningCertURL is not one of Amazon SNS in the topic's region.");
     }
     const unsigned = Type === 'Notification' ? NOT_SIGNED_IN_A_NOTIFICATION : ['Subject'];
     const text = SIGNED.filter((name) => !unsigned.includes(name) && fields[name] !== undefined)
