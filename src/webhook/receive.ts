@@ -1,7 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
-import { ipKeyGenerator, rateLimit } from 'express-rate-limit';
 import type { Clock } from '../clock.ts';
-import { MethodNotAllowed, NotFound, TooManyRequests, Unavailable } from '../errors.ts';
+import { MethodNotAllowed, NotFound, Unavailable } from '../errors.ts';
 import { propertyOf } from '../fault.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
@@ -10,8 +9,10 @@ import type { Wait } from '../outbox/wait.ts';
 import type { Channel, RoutingTable } from '../routing/table.ts';
 import { BodyBudget, readBody } from './body.ts';
 import { mediaType } from './payload.ts';
+import { fates, preferredWait } from './prefer.ts';
 import type { Arrival, Provider, Receipt, Reply } from './providers/provider.ts';
 import { urlAsCalled } from './public-url.ts';
+import { rateLimiter } from './rate-limit.ts';
 import { inTurns } from './turns.ts';
 import type { RawRequest, Surroundings } from './verify/request.ts';
 import { verify } from './verify/verify.ts';
@@ -41,12 +42,15 @@ export interface ReceiveOptions {
 const BODIES_TOGETHER_BYTES = 64 * 1024 * 1024;
 /** A backlog shrinks slowly. */
 const FULL_RETRY_SECONDS = 30;
-const RATE_WINDOW_MS = 60_000;
 
 /** From untrusted bytes to stored messages: one line a step, one kind of refusal a line. */
 export function receive(options: ReceiveOptions): RequestHandler {
   const budget = new BodyBudget(BODIES_TOGETHER_BYTES);
-  const limitRate = rateLimiter(options.table, options.providers);
+  const limitRate = rateLimiter((request) => {
+    const channel = channelOf(request, options.table());
+    const { rateLimit } = providerOf(channel, options.providers);
+    return rateLimit === undefined ? undefined : (channel.rate_limit ?? rateLimit);
+  });
   const { log, metrics } = options;
 
   return async (request, response) => {
@@ -175,38 +179,6 @@ async function store(
   });
 }
 
-/** Providers give up after as little as 15 s; who asks for more than this wants to poll. */
-const LONGEST_WAIT_SECONDS = 20;
-
-/** RFC 7240 §4.3: how many seconds the caller would wait for an answer. */
-function preferredWait(request: Request): number {
-  const [, seconds = '0'] = /(?:^|,)\s*wait\s*=\s*"?(\d+)\b/i.exec(request.get('prefer') ?? '') ?? [];
-  return Math.min(Number(seconds), LONGEST_WAIT_SECONDS);
-}
-
-/** What became of the messages, once that is decided, or time is up. */
-async function fates(
-  { wait, stopping }: ReceiveOptions,
-  receipts: readonly Receipt[],
-  ms: number,
-  response: Response,
-): Promise<readonly Receipt[]> {
-  const gone = new AbortController();
-  if (response.closed) gone.abort();
-  else response.once('close', () => gone.abort());
-  const ending = AbortSignal.any([gone.signal, stopping]);
-  return Promise.all(
-    receipts.map(async (receipt): Promise<Receipt> => {
-      // It is stored, whatever becomes of looking at it.
-      const record = await wait(receipt.id, ms, ending).catch(() => undefined);
-      if (record === undefined) return receipt;
-      const { id, state: status, reason, messageId: message_id, createdAt: created_at } = record;
-      if (status === 'delivered') return { id, status, message_id, created_at };
-      return reason === null ? { id, status } : { id, status, reason };
-    }),
-  );
-}
-
 function queryOf(request: Request): URLSearchParams {
   const start = request.url.indexOf('?');
   return new URLSearchParams(start < 0 ? '' : request.url.slice(start));
@@ -219,35 +191,4 @@ function send(response: Response, { status, headers = {}, body = '' }: Reply): v
   if (typeof body === 'object') return void response.json(body);
   response.setHeader('Content-Length', Buffer.byteLength(body));
   response.end(body);
-}
-
-/** Per channel and address; an IPv6 network counts as one address, since one machine has it whole. */
-function rateLimiter(
-  table: () => RoutingTable,
-  providers: Providers,
-): (request: Request, response: Response) => Promise<void> {
-  const limitOf = (request: Request): number | undefined => {
-    const channel = channelOf(request, table());
-    const provider = providerOf(channel, providers);
-    return provider.rateLimit === undefined ? undefined : (channel.rate_limit ?? provider.rateLimit);
-  };
-  const limiter = rateLimit({
-    windowMs: RATE_WINDOW_MS,
-    limit: (request) => limitOf(request) ?? 0,
-    skip: (request) => limitOf(request) === undefined,
-    keyGenerator: (request) => `${request.params.channel} ${ipKeyGenerator(request.ip ?? '')}`,
-    standardHeaders: 'draft-8',
-    legacyHeaders: false,
-    // It would print advice to the console; the proxy is ours to set (TRUST_PROXY).
-    validate: false,
-    handler: (request, _response, next) => {
-      next(
-        new TooManyRequests(`More than ${limitOf(request)} messages in a minute from one address; try again later.`),
-      );
-    },
-  });
-  return (request, response) =>
-    new Promise((resolve, reject) => {
-      void limiter(request, response, (error?: unknown) => (error === undefined ? resolve() : reject(error)));
-    });
 }
