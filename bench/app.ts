@@ -24,6 +24,7 @@ const noDelivery = { offer: () => undefined, take: () => {}, withdraw: () => {},
 
 createApp({
   table: () => table,
+  hadChannel: () => false,
   providers,
   publicUrl: undefined,
   certificateKey: async () => new Unavailable('nothing is fetched here'),

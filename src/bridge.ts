@@ -19,9 +19,10 @@ import { keepCounted } from './outbox/recount.ts';
 import { retain } from './outbox/retention.ts';
 import type { openFile } from './outbox/sqlite/file.ts';
 import { Waiters } from './outbox/wait.ts';
-import { loadRouting } from './routing/load.ts';
+import { LiveTable } from './routing/live.ts';
+import { formatProblem, RoutingRefused } from './routing/problem.ts';
 import type { RoutingTable } from './routing/table.ts';
-import type { Settings } from './settings.ts';
+import type { Environment, Settings } from './settings.ts';
 import { Certificates } from './webhook/certificates.ts';
 import { providers } from './webhook/providers/registry.ts';
 import { confirmWith } from './webhook/subscriptions.ts';
@@ -33,6 +34,8 @@ export interface Overrides {
   readonly fetch: typeof fetch;
   readonly log: Log;
   readonly openFile: typeof openFile;
+  /** Where `${VAR}` of the routing file is looked up, anew for each reading. */
+  readonly env: () => Environment;
 }
 
 export interface Bridge {
@@ -40,6 +43,8 @@ export interface Bridge {
   readonly url: string;
   /** The base URL of the operator's listener. */
   readonly adminUrl: string;
+  /** Reads the routing file again. Never rejects: the log says what is wrong with it, and the table before stays in force. */
+  reload(): Promise<void>;
   /** Finishes what has begun and closes everything; idempotent. Resolves when all of it is closed. */
   stop(): Promise<void>;
 }
@@ -60,8 +65,14 @@ const OTHERS_MS = 250;
 export async function startBridge(settings: Settings, overrides: Partial<Overrides> = {}): Promise<Bridge> {
   const { clock = systemClock, random = Math.random, log = createLog(settings) } = overrides;
 
-  const table = await loadRouting(settings.routingFile, settings.env, providers);
+  const live = await LiveTable.open({
+    file: settings.routingFile,
+    env: overrides.env ?? (() => settings.env),
+    providers,
+    clock,
+  });
   const metrics = new Metrics();
+  metrics.routingLoaded(live.loadedAt);
   const { store, records, turns, facts } = await openStore(settings.database, {
     openFile: overrides.openFile,
     maxBacklog: settings.maxBacklog,
@@ -77,7 +88,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   const client = createClient({ fetch: overrides.fetch ?? fetch, timeoutMs: settings.deliveryTimeoutMs });
   const lanes = new Lanes({
     store,
-    accounts: () => table.accounts,
+    accounts: () => live.table.accounts,
     concurrency: settings.deliveryConcurrency,
     clock,
     log,
@@ -85,7 +96,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   const dispatcher = new Dispatcher({
     store,
     lanes,
-    deliver: createDeliver({ post: client.post, account: (name) => table.accounts.get(name), clock, turns }),
+    deliver: createDeliver({ post: client.post, account: (name) => live.table.accounts.get(name), clock, turns }),
     observe: ({ account, message: { id, acceptedAt } }, { state, attempt }) => {
       const { outcome = 'unknown', duration = null } = attempt ?? {};
       metrics.attempted({ account, outcome, state, duration, age: clock.now() - acceptedAt });
@@ -98,13 +109,31 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     log,
   });
 
+  const reload = async (because: string): Promise<void> => {
+    try {
+      await live.reload();
+    } catch (error) {
+      if (!(error instanceof RoutingRefused)) throw error;
+      metrics.routingRefused();
+      const problems = error.problems.map(formatProblem);
+      log.error('routing file refused: the table before stays in force', { version: live.table.version, problems });
+      throw error;
+    }
+    metrics.routingLoaded(live.loadedAt);
+    log.info('routing table in force', { version: live.table.version, because });
+    dispatcher.wakeAll();
+    await tellOfMissing(records, live.table, log).catch((error) => {
+      log.warn('it is not known whether messages wait for an account that is gone', { error });
+    });
+  };
   const outgoing = { fetch: overrides.fetch ?? fetch, clock, log, stopping: stopping.signal };
   const certificates = new Certificates(outgoing);
   const confirm = confirmWith(outgoing);
   const common = { clock, log, metrics, newRequestId: randomUUID, stopping: stopping.signal };
   const app = createApp({
     ...common,
-    table: () => table,
+    table: () => live.table,
+    hadChannel: (name) => live.hadChannel(name),
     providers,
     publicUrl: settings.publicUrl,
     certificateKey: (address) => certificates.keyOf(address),
@@ -121,8 +150,10 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     token: settings.adminToken,
     records,
     lanes,
-    table: () => table,
+    table: () => live.table,
     wake: () => dispatcher.wakeAll(),
+    live,
+    reload: () => reload('an operator'),
   });
 
   const listeners = [
@@ -137,7 +168,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   const urls: string[] = [];
   try {
     await lanes.look();
-    await tellOfMissing(records, table, log);
+    await tellOfMissing(records, live.table, log);
     for (const { server, ...place } of listeners) urls.push(await listen(server, place));
   } catch (error) {
     for (const { server } of listeners) server.close();
@@ -155,12 +186,13 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   const upkeep = [
     retain({ store, contentMs, rowsMs, clock, log }, ending.signal),
     keepCounted({ store, clock, log }, ending.signal),
+    live.watch(() => reload('the file has changed').catch(() => undefined), ending.signal),
   ];
   log.info('ready', {
     url,
     admin: adminUrl,
     routing: settings.routingFile,
-    version: table.version,
+    version: live.table.version,
     ...facts,
   });
 
@@ -181,6 +213,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   return {
     url,
     adminUrl,
+    reload: () => reload('a signal').catch(() => undefined),
     stop: () => {
       stopped ??= stop();
       return stopped;

@@ -15,10 +15,9 @@ const stopped = command === 'serve' || command === 'demo' || command === 'simula
 // A log that cannot be written (a full disk, a reader that is gone) must not end the service that it tells of.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
-const env = readEnvironment();
-enableCompileCache(command === 'serve' ? join(dirname(databaseFile(env)), '.compile-cache') : undefined);
+enableCompileCache(command === 'serve' ? join(dirname(databaseFile(readEnvironment())), '.compile-cache') : undefined);
 const { run } = await import('./cli/run.ts');
-await run(process.argv, env, stopped);
+await run(process.argv, readEnvironment, stopped);
 
 /** `.env` of the working directory, below what the environment itself says. */
 function readEnvironment(): Readonly<Record<string, string | undefined>> {

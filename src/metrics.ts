@@ -67,6 +67,15 @@ export class Metrics {
     [this.#gauge('held', '1 while the account is on hold.'), ({ hold }) => (hold === undefined ? 0 : 1)],
   ];
 
+  readonly #routingRefused = this.#plainGauge(
+    'routing_refused',
+    '1 while the routing file is refused and the table before it in force.',
+  );
+  readonly #routingLoaded = this.#plainGauge(
+    'routing_loaded_timestamp_seconds',
+    'When the routing table in force was loaded, in Unix time.',
+  );
+
   constructor() {
     collectDefaultMetrics({ register: this.#registry });
   }
@@ -99,6 +108,16 @@ export class Metrics {
     if (state === 'delivered') this.#deliverySeconds.observe({ account }, age / 1_000);
   }
 
+  /** @param at milliseconds since the epoch */
+  routingLoaded(at: number): void {
+    this.#routingRefused.set(0);
+    this.#routingLoaded.set(at / 1_000);
+  }
+
+  routingRefused(): void {
+    this.#routingRefused.set(1);
+  }
+
   mended(): void {
     this.#mended.inc();
   }
@@ -123,6 +142,10 @@ export class Metrics {
 
   #gauge(name: string, help: string): Gauge {
     return new Gauge({ name: PREFIX + name, help, labelNames: ['account'], registers: [this.#registry] });
+  }
+
+  #plainGauge(name: string, help: string): Gauge {
+    return new Gauge({ name: PREFIX + name, help, registers: [this.#registry] });
   }
 
   #histogram(name: string, help: string, buckets: number[]): Histogram {

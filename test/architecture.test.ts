@@ -17,7 +17,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   listen: ['fault'],
   metrics: ['type outbox'],
   middleware: ['errors', 'fault', 'type log'],
-  routing: ['type message', 'path', 'sender', 'fault'],
+  routing: ['type message', 'path', 'sender', 'fault', 'type clock'],
   webhook: [
     'type message',
     'errors',
@@ -33,7 +33,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   outbox: ['message', 'fault', 'clock', 'type log'],
   haptik: ['type message', 'json', 'listen', 'fault', 'type clock'],
-  admin: ['errors', 'fault', 'middleware', 'type clock', 'type log', 'type metrics', 'type outbox'],
+  admin: ['errors', 'fault', 'middleware', 'type clock', 'type log', 'type metrics', 'type outbox', 'type routing'],
   app: ['errors', 'middleware', 'type metrics', 'webhook'],
   bridge: [
     'clock',

@@ -207,6 +207,9 @@ describe('openapi.yaml', () => {
     ['post', '/api/accounts/main/pause', 200, {}],
     ['post', '/api/accounts/main/resume', 200, {}],
     ['post', '/api/accounts/nope/resume', 404, {}],
+    ['get', '/api/routing', 200, undefined],
+    ['post', '/api/routing/reload', 200, {}],
+    ['post', '/api/routing/reload', 422, { now: true }],
     ['post', '/api/backup', 422, { file: 'relative.db' }],
     ['post', '/api/backup', 201, { file: '{folder}/copy.db' }],
     ['get', '/metrics', 200, undefined],
@@ -252,6 +255,8 @@ describe('openapi.yaml', () => {
       '/api/messages/{id}/discard',
       '/api/messages/{id}/redrive',
       '/api/redrive',
+      '/api/routing',
+      '/api/routing/reload',
       '/metrics',
     ]);
   });

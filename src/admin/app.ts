@@ -7,9 +7,10 @@ import { identify, refuse } from '../middleware.ts';
 import { type AccountsOptions, accounts, surveyAccounts } from './accounts.ts';
 import { guard, readJson } from './guard.ts';
 import { type MessagesOptions, messages } from './messages.ts';
+import { type RoutingOptions, routing } from './routing.ts';
 import { backupBody, read } from './shapes.ts';
 
-export interface AdminOptions extends MessagesOptions, Pick<AccountsOptions, 'lanes'> {
+export interface AdminOptions extends MessagesOptions, Pick<AccountsOptions, 'lanes'>, RoutingOptions {
   /** Undefined where the listener is reached from this machine alone. */
   readonly token: string | undefined;
   readonly metrics: Pick<Metrics, 'render'>;
@@ -29,7 +30,7 @@ export function createAdminApp(options: AdminOptions): Express {
     response.set('Cache-Control', 'no-store');
     next();
   });
-  app.use('/api', messages(options), accounts(options));
+  app.use('/api', messages(options), accounts(options), routing(options));
   app.post('/api/backup', async (request, response) => {
     const { file } = read(backupBody, request.body);
     await records.backup(file).catch((error) => {

@@ -182,7 +182,7 @@ function unplacedBecause({ account, reason }: ReturnType<typeof detailsView>, ta
   if (account !== null && !table.accounts.has(account)) {
     return `its account ${account} is not in the routing file; send it elsewhere with reroute, or put the account back`;
   }
-  return `no route fits it${reason === null ? '' : ` (${reason})`}; mend the routing file, and restart`;
+  return `no route fits it${reason === null ? '' : ` (${reason})`}; mend the routing file`;
 }
 
 /** Whom a log is not to name. */

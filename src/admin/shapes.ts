@@ -1,7 +1,8 @@
 import { z } from 'zod';
-import { Invalid } from '../errors.ts';
+import { type FieldError, Invalid } from '../errors.ts';
 import type { HoldView } from '../outbox/lanes.ts';
 import type { AccountSurvey, MessageDetails, MessageFilter, MessageRecord, MessageState } from '../outbox/records.ts';
+import type { LiveTable, Refused } from '../routing/live.ts';
 
 /** What the API takes and gives: snake_case, times in ISO 8601. */
 
@@ -159,4 +160,17 @@ export function accountView({ survey, isKnown, hold }: AccountState) {
 
 function iso(ms: number | null | undefined): string | null {
   return ms === null || ms === undefined ? null : new Date(ms).toISOString();
+}
+
+export function routingView({ table, loadedAt, refused }: Pick<LiveTable, 'table' | 'loadedAt' | 'refused'>) {
+  return {
+    version: table.version,
+    loaded_at: iso(loadedAt),
+    refused: refused ? { at: iso(refused.at), problems: refused.problems } : null,
+  };
+}
+
+/** By the place in the file, as `check` tells them. */
+export function problemsOf({ problems }: Refused): readonly FieldError[] {
+  return problems.map(({ file, line, column, message }) => ({ path: `${file}:${line}:${column}:`, message }));
 }

@@ -57,6 +57,11 @@ export function operate(program: Command, env: Environment): void {
   }
 
   program
+    .command('reload')
+    .description('have the bridge read its routing file again; what is wrong with it changes nothing')
+    .option('--json', 'print JSON')
+    .action(async (options) => (await import('./reload.ts')).reload(options, env));
+  program
     .command('backup <file>')
     .description('write a copy of the database while the bridge runs')
     .action(async (file) => (await import('./backup.ts')).backup(file, env));

@@ -6,9 +6,10 @@ import { operate } from './operate.ts';
 /** Parses the command line and runs one command; those that last do so until `stopped`. */
 export async function run(
   argv: readonly string[],
-  env: Environment,
+  readEnvironment: () => Environment,
   stopped: Promise<void> = Promise.resolve(),
 ): Promise<void> {
+  const env = readEnvironment();
   const program = new Command('haptik-bridge')
     .description('Accepts chat webhooks, routes them, and delivers them to Haptik.')
     .showHelpAfterError();
@@ -16,7 +17,7 @@ export async function run(
   program
     .command('serve')
     .description('run the bridge; settings come from the environment and .env')
-    .action(async () => (await import('./serve.ts')).serve(env, stopped));
+    .action(async () => (await import('./serve.ts')).serve(readEnvironment, stopped));
 
   program
     .command('demo')

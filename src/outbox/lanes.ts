@@ -142,7 +142,7 @@ export class Lanes {
       this.#end(account, fingerprint, 'Haptik accepts it again');
       return;
     }
-    const advice = "check the account's client_id and token, then restart; until then one message is tried every 30 s";
+    const advice = "check the account's client_id and token; one message is tried every 30 s";
     this.#options.log.error(`account on hold: Haptik refuses it, and its messages wait; ${advice}`, {
       account,
       detail: outcome.kind === 'delivered' ? undefined : outcome.detail,

@@ -21,6 +21,8 @@ export type Providers = Readonly<Record<string, Provider>>;
 
 export interface ReceiveOptions {
   readonly table: () => RoutingTable;
+  /** Whether a table before the one in force had this channel. */
+  readonly hadChannel: (name: string) => boolean;
   readonly providers: Providers;
   /** What providers call, where it is written down. */
   readonly publicUrl: string | undefined;
@@ -47,7 +49,7 @@ const FULL_RETRY_SECONDS = 30;
 export function receive(options: ReceiveOptions): RequestHandler {
   const budget = new BodyBudget(BODIES_TOGETHER_BYTES);
   const limitRate = rateLimiter((request) => {
-    const channel = channelOf(request, options.table());
+    const channel = channelOf(request, options.table(), options);
     const { rateLimit } = providerOf(channel, options.providers);
     return rateLimit === undefined ? undefined : (channel.rate_limit ?? rateLimit);
   });
@@ -55,7 +57,7 @@ export function receive(options: ReceiveOptions): RequestHandler {
 
   return async (request, response) => {
     const table = options.table();
-    const channel = channelOf(request, table);
+    const channel = channelOf(request, table, options);
     const provider = providerOf(channel, options.providers);
     const method = methodOf(request, provider);
     response.set(provider.cors?.(channel, request.headers) ?? {});
@@ -100,11 +102,13 @@ export function receive(options: ReceiveOptions): RequestHandler {
   };
 }
 
-function channelOf(request: Request, table: RoutingTable): Channel {
+/** What was a channel may be one again, and some providers never call again after one 404. */
+function channelOf(request: Request, table: RoutingTable, { hadChannel }: ReceiveOptions): Channel {
   const name = String(request.params.channel);
   const channel = table.channels.get(name);
-  if (channel === undefined) throw new NotFound(`There is no channel "${name}".`);
-  return channel;
+  if (channel !== undefined) return channel;
+  if (hadChannel(name)) throw new Unavailable(`The channel "${name}" is not in the routing file any more.`);
+  throw new NotFound(`There is no channel "${name}".`);
 }
 
 function providerOf(channel: Channel, providers: Providers): Provider {

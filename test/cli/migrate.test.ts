@@ -151,7 +151,10 @@ describe('migrate', () => {
       jest.spyOn(process.stderr, 'write').mockImplementation((text) => written.push(String(text)) > 0),
     ];
     try {
-      await run(['node', 'haptik-bridge', 'migrate', '--from', `sqlite:${join(cwd, 'bridge.db')}`, '--to', url], {});
+      await run(
+        ['node', 'haptik-bridge', 'migrate', '--from', `sqlite:${join(cwd, 'bridge.db')}`, '--to', url],
+        () => ({}),
+      );
       expect(process.exitCode ?? 0).toBe(0);
     } finally {
       process.exitCode = undefined;

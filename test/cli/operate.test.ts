@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -61,7 +62,7 @@ async function cli(args: readonly string[], env: Env) {
     printed.err += `${text}\n`;
   });
   try {
-    await run(['node', 'haptik-bridge', ...args], env);
+    await run(['node', 'haptik-bridge', ...args], () => env);
     return { ...printed, code: process.exitCode ?? 0 };
   } finally {
     process.exitCode = undefined;
@@ -535,5 +536,27 @@ describe('the real executable', () => {
     expect(code).toBe(1);
     expect(output).toMatch(fault);
     expect(output).toContain(`\n\nUsage: haptik-bridge ${line.split(' ')[0]}`);
+  });
+});
+
+describe('reload', () => {
+  test('puts a good file in force, and tells what is wrong with another', async () => {
+    const folder = await temporaryFolder();
+    const { cli } = await startOperated({ folder });
+    const file = join(folder, 'routing.yaml');
+    const write = (routing: string) => writeFile(file, ACCOUNTS + routing);
+    await write(ROUTING.replace('business_id: 343', 'business_id: 344'));
+    expect(await cli('reload')).toMatchObject({
+      out: expect.stringMatching(/^Version [0-9a-f]{12} is in force\.\n$/),
+      code: 0,
+    });
+    await write(ROUTING.replace('account: main', 'account: mian'));
+    const { err, code } = await cli('reload');
+    expect([err, code]).toEqual([
+      expect.stringMatching(/routing\.yaml:\d+:\d+: routes\[0\]\.account: there is no account "mian"/),
+      1,
+    ]);
+    await write(ROUTING);
+    expect(JSON.parse((await cli('reload', '--json')).out)).toMatchObject({ refused: null });
   });
 });

@@ -54,6 +54,26 @@ describe('serve', () => {
     expect(program.output()).not.toMatch(/Hello|test-token/);
   });
 
+  test('reads the routing file again on SIGHUP, and .env with it', async () => {
+    const { simulator, url: haptik } = await startSimulator();
+    await writeFile(join(cwd, 'routing.yaml'), routing(haptik).replaceAll('HAPTIK_TOKEN', 'OTHER_TOKEN'));
+    await writeFile(join(cwd, '.env'), 'OTHER_TOKEN=wrong\n');
+    const { program, url } = await serve();
+    expect((await post(url, { sender: 'u1', text: 'Hello' })).status).toBe(202);
+    await program.printed(/account on hold/);
+    await writeFile(join(cwd, '.env'), `OTHER_TOKEN=${CREDENTIALS.token}\n`);
+    program.child.kill('SIGHUP');
+    await program.printed(/"message":"routing table in force".*"because":"a signal"/);
+    await until('it is delivered', () => simulator.messages.length === 1);
+    await writeFile(join(cwd, 'routing.yaml'), 'accounts: {}');
+    await program.printed(
+      /"message":"routing file refused.*routing\.yaml:1:11: accounts: must hold at least one account/,
+    );
+    expect((await post(url, { sender: 'u1', text: 'still there' })).status).toBe(202);
+    program.child.kill('SIGTERM');
+    expect(await program.ended()).toBe(0);
+  });
+
   test('reads .env of the working directory, below the environment', async () => {
     await writeFile(join(cwd, 'routing.yaml'), routing('http://127.0.0.1:9'));
     await writeFile(join(cwd, '.env'), 'LOG_LEVEL=nonsense\nHAPTIK_TOKEN=from-file\n');

@@ -1,0 +1,168 @@
+import { appendFile, mkdir, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { LiveTable } from '../../src/routing/live.ts';
+import { providers } from '../../src/webhook/providers/registry.ts';
+import { ManualClock, onTestEnd, temporaryFolder, until } from '../support/fixtures.ts';
+
+const file = (channel: string, more = '') => `
+accounts: { main: { base_url: "https://h.example", client_id: c, token: "\${TOKEN}" } }
+channels: { ${channel}: { verify: none } }
+routes: [{ channel: ${channel}, business_id: 1, auth_id: x }]
+${more}`;
+
+/** A live table whose clock goes on by itself, a look at a time, for as long as the test lasts. */
+async function open(source = file('one')) {
+  const folder = await temporaryFolder();
+  const path = join(folder, 'routing.yaml');
+  await writeFile(path, source);
+  return { folder, path, ...(await openAt(path)) };
+}
+
+async function openAt(path: string) {
+  const clock = new ManualClock();
+  const env: Record<string, string> = { TOKEN: 't1' };
+  const live = await LiveTable.open({ file: path, env: () => env, providers, clock });
+  const ending = new AbortController();
+  const ticking = setInterval(() => clock.advance(200), 5);
+  const seen: string[] = [];
+  const reload = () =>
+    live.reload().then(
+      () => void seen.push([...live.table.channels.keys()].join()),
+      () => void seen.push('refused'),
+    );
+  const watching = live.watch(reload, ending.signal);
+  onTestEnd(async () => {
+    ending.abort();
+    await watching;
+    clearInterval(ticking);
+  });
+  const becomes = (channel: string) => until(`${channel} is in force`, () => live.table.channels.has(channel));
+  return { live, env, seen, becomes, clock };
+}
+
+describe('the table in force follows its file', () => {
+  test('written in place, and read once it stands still', async () => {
+    const { path, becomes, seen } = await open();
+    await writeFile(path, file('two'));
+    await becomes('two');
+    await until('it is read', () => seen.length > 0);
+    expect(seen).toEqual(['two']);
+  });
+
+  test('replaced by rename, also by one of the same size and time', async () => {
+    const { folder, path, becomes } = await open();
+    const time = new Date('2026-11-22T12:00:00Z');
+    for (const [index, channel] of ['two', 'six'].entries()) {
+      const next = join(folder, `next-${index}`);
+      await writeFile(next, file(channel));
+      await utimes(next, time, time);
+      await rename(next, path);
+      await becomes(channel);
+    }
+  });
+
+  test('behind links, one of which is turned to another folder', async () => {
+    const folder = await temporaryFolder();
+    for (const version of ['one', 'two']) {
+      await mkdir(join(folder, version));
+      await writeFile(join(folder, version, 'routing.yaml'), file(version));
+    }
+    // As Kubernetes mounts a ConfigMap.
+    await symlink('one', join(folder, '..data'));
+    await symlink('..data/routing.yaml', join(folder, 'routing.yaml'));
+    const { becomes } = await openAt(join(folder, 'routing.yaml'));
+    await symlink('two', join(folder, '..data_tmp'));
+    await rename(join(folder, '..data_tmp'), join(folder, '..data'));
+    await becomes('two');
+  });
+
+  test('taken away and put back', async () => {
+    const { path, live, becomes } = await open();
+    await rm(path);
+    await until('it is missed', () => live.refused?.problems[0]?.code === 'unreadable_file');
+    expect([...live.table.channels.keys()]).toEqual(['one']);
+    await writeFile(path, file('two'));
+    await becomes('two');
+    expect(live.refused).toBeUndefined();
+  });
+});
+
+describe('a file that is refused', () => {
+  test('changes nothing, and says why and since when, until it is mended', async () => {
+    const { path, live, becomes, clock } = await open();
+    const before = live.table;
+    await writeFile(path, file('two').replace('auth_id: x', 'auth_id: "{{ nobody }}"'));
+    await until('it is refused', () => live.refused !== undefined);
+    expect(live.table).toBe(before);
+    expect(live.refused).toEqual({
+      at: expect.any(Number),
+      problems: [expect.objectContaining({ code: 'bad_template', file: path, line: 4, column: 51 })],
+    });
+    expect(live.refused?.at).toBeLessThanOrEqual(clock.now());
+    await writeFile(path, file('two'));
+    await becomes('two');
+    expect(live.refused).toBeUndefined();
+  });
+
+  test('is told to who asks for it, as often as it is asked for', async () => {
+    const { path, live } = await open();
+    await writeFile(path, 'accounts: {}');
+    for (let count = 0; count < 2; count += 1) {
+      await expect(live.reload()).rejects.toMatchObject({ name: 'RoutingRefused' });
+    }
+    await writeFile(path, file('two'));
+    await live.reload();
+    expect([...live.table.channels.keys()]).toEqual(['two']);
+  });
+
+  test('does not let a start begin', async () => {
+    const path = join(await temporaryFolder(), 'routing.yaml');
+    const opening = LiveTable.open({ file: path, env: () => ({}), providers, clock: new ManualClock() });
+    await expect(opening).rejects.toThrow(/routing\.yaml:1:1: there is no such file/);
+  });
+});
+
+test('a file that is being written is not read before its end, though half of it would be a good one', async () => {
+  const { path, live, becomes, seen, clock } = await open();
+  const lines = Array.from({ length: 40 }, (_, index) => `  "+9198200123${10 + index}": C${index}`);
+  await writeFile(path, file('two', 'senders:\n'));
+  for (const line of lines) {
+    await appendFile(path, `${line}\n`);
+    clock.advance(50);
+  }
+  await becomes('two');
+  expect(seen.slice(0, -1)).toEqual([]);
+  expect(Object.keys(live.table.file.senders)).toHaveLength(40);
+});
+
+test('a file that never stands still is told so', async () => {
+  const { path, live } = await open();
+  let isWriting = true;
+  onTestEnd(() => {
+    isWriting = false;
+  });
+  const writing = (async () => {
+    while (isWriting) await appendFile(path, '#\n');
+  })();
+  await expect(live.reload()).rejects.toThrow(/is being written all the time/);
+  isWriting = false;
+  await writing;
+});
+
+test('secrets are read again, also where the file is the same', async () => {
+  const { live, env } = await open();
+  env.TOKEN = 't2';
+  const before = live.table.accounts.get('main');
+  await live.reload();
+  const after = live.table.accounts.get('main');
+  expect([before?.token, after?.token]).toEqual(['t1', 't2']);
+  expect(after?.fingerprint).not.toBe(before?.fingerprint);
+});
+
+test('channels that there were are remembered', async () => {
+  const { path, live } = await open();
+  await writeFile(path, file('two'));
+  await live.reload();
+  expect(['one', 'two', 'three'].map((name) => live.hadChannel(name))).toEqual([true, true, false]);
+});
