@@ -1,16 +1,42 @@
-import { loadRouting } from '../routing/load.ts';
+import { checkRouting } from '../routing/load.ts';
+import { formatProblem, type Problem, RoutingRefused } from '../routing/problem.ts';
 import type { Verify } from '../routing/schema.ts';
 import type { RoutingTable } from '../routing/table.ts';
 import { DEFAULTS, type Environment } from '../settings.ts';
 import { providers } from '../webhook/providers/registry.ts';
+import { json } from './print.ts';
 
-/** Prints what a routing file says. @throws {RoutingRefused} with its problems */
-export async function check(file: string | undefined, env: Environment): Promise<void> {
-  const path = file ?? env.ROUTING_FILE ?? DEFAULTS.ROUTING_FILE;
-  console.log(summary(path, await loadRouting(path, env, providers)));
+interface Options {
+  readonly json?: boolean;
+  /** Warnings count as faults: the exit code says so. */
+  readonly strict?: boolean;
 }
 
-function summary(path: string, { accounts, file, version }: RoutingTable): string {
+/** Exit code of sysexits.h for what is configured wrong. */
+const EXIT_CONFIG = 78;
+
+/**
+ * Prints what a routing file says, and what it probably does not mean.
+ *
+ * @throws {RoutingRefused} with its problems, unless they are printed as JSON
+ */
+export async function check(file: string | undefined, options: Options, env: Environment): Promise<void> {
+  const path = file ?? env.ROUTING_FILE ?? DEFAULTS.ROUTING_FILE;
+  const checked = await checkRouting(path, env, providers).catch((error: unknown) => {
+    if (!options.json || !(error instanceof RoutingRefused)) throw error;
+    return error;
+  });
+  if (checked instanceof RoutingRefused) {
+    console.log(json({ version: null, problems: checked.problems, warnings: [] }));
+    process.exitCode = EXIT_CONFIG;
+    return;
+  }
+  const { table, warnings } = checked;
+  console.log(options.json ? json({ version: table.version, problems: [], warnings }) : summary(path, table, warnings));
+  if (options.strict && warnings.length > 0) process.exitCode = EXIT_CONFIG;
+}
+
+function summary(path: string, { accounts, file, version }: RoutingTable, warnings: readonly Problem[]): string {
   const channels = Object.entries(file.channels).map(
     ([name, { provider, verify }]) => `  POST /webhooks/${name}   ${provider}, ${schemeOf(verify)}`,
   );
@@ -30,6 +56,7 @@ function summary(path: string, { accounts, file, version }: RoutingTable): strin
     'Routes, the first that fits decides',
     ...routes,
     `Known senders: ${Object.keys(file.senders).length}`,
+    ...(warnings.length > 0 ? ['', 'Probably not meant', ...warnings.map(formatProblem)] : []),
   ].join('\n');
 }
 

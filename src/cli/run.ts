@@ -40,7 +40,9 @@ export async function run(
     .command('check')
     .description('check a routing file and show what it says')
     .argument('[file]', 'the routing file; ROUTING_FILE where left out')
-    .action(async (file) => (await import('./check.ts')).check(file, env));
+    .option('--json', 'print JSON: version, problems, warnings')
+    .option('--strict', 'end with 78 where there are warnings too')
+    .action(async (file, options) => (await import('./check.ts')).check(file, options, env));
 
   program
     .command('schema')

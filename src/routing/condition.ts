@@ -4,6 +4,12 @@ import type { Json } from '../message.ts';
 /** Whether one value of a message fits. A list in the payload (checkboxes) fits when one of its items does. */
 export type Condition = (value: Json | undefined) => boolean;
 
+/** What a route wants, as it was written: with what values are compared is a matter of its channel. */
+export type Wanted =
+  | { readonly values: readonly string[] }
+  | { readonly prefix: string; readonly fits: Condition }
+  | { readonly pattern: string; readonly fits: Condition };
+
 export function oneOf(values: readonly string[]): Condition {
   const set = new Set(values);
   return overText((text) => set.has(text));

@@ -9,6 +9,7 @@ import { nameOf, type Path, type Problem, RoutingRefused } from './problem.ts';
 import type { Environment } from './references.ts';
 import { routingFile } from './schema.ts';
 import { createTable, type RoutingTable } from './table.ts';
+import { warningsOf } from './warnings.ts';
 
 /**
  * Reads a routing file and makes its table.
@@ -16,9 +17,30 @@ import { createTable, type RoutingTable } from './table.ts';
  * @throws {RoutingRefused} with every problem, each with file, line and column
  */
 export async function loadRouting(file: string, env: Environment, providers: Catalog): Promise<RoutingTable> {
-  let source: string;
+  return parseRouting(await sourceOf(file), file, env, providers);
+}
+
+/** A table, and what its file says and probably does not mean. */
+export interface Checked {
+  readonly table: RoutingTable;
+  readonly warnings: readonly Problem[];
+}
+
+/** @throws {RoutingRefused} as `loadRouting` */
+export async function checkRouting(path: string, env: Environment, providers: Catalog): Promise<Checked> {
+  const source = await sourceOf(path);
+  const { file, document } = read(source, path, env, providers);
+  return { table: createTable(file, versionOf(source), providers), warnings: warningsOf(file, document, providers) };
+}
+
+/** @throws {RoutingRefused} as `loadRouting` */
+export function parseRouting(source: string, file: string, env: Environment, providers: Catalog): RoutingTable {
+  return createTable(read(source, file, env, providers).file, versionOf(source), providers);
+}
+
+async function sourceOf(file: string): Promise<string> {
   try {
-    source = await readFile(file, 'utf8');
+    return await readFile(file, 'utf8');
   } catch (error) {
     const fault = propertyOf(error, 'code') ?? messageOf(error);
     const message =
@@ -27,12 +49,14 @@ export async function loadRouting(file: string, env: Environment, providers: Cat
         : `cannot be read: ${fault}`;
     throw new RoutingRefused([{ code: 'unreadable_file', message, file, line: 1, column: 1 }]);
   }
-  return parseRouting(source, file, env, providers);
 }
 
-/** @throws {RoutingRefused} as `loadRouting` */
-export function parseRouting(source: string, file: string, env: Environment, providers: Catalog): RoutingTable {
-  const document = readDocument(source, file, env);
+function versionOf(source: string): string {
+  return createHash('sha256').update(source).digest('hex').slice(0, 12);
+}
+
+function read(source: string, path: string, env: Environment, providers: Catalog) {
+  const document = readDocument(source, path, env);
   refuse(document.problems);
   if (document.isEmpty) {
     refuse([document.problem([], 'missing', 'the file is empty; it needs accounts, channels and routes')]);
@@ -40,7 +64,7 @@ export function parseRouting(source: string, file: string, env: Environment, pro
   const parsed = routingFile(providers).safeParse(document.data, { error: describe });
   refuse(parsed.success ? contradictions(parsed.data, document, providers) : toProblems(parsed.error, document));
   if (!parsed.success) throw parsed.error;
-  return createTable(parsed.data, createHash('sha256').update(source).digest('hex').slice(0, 12), providers);
+  return { file: parsed.data, document };
 }
 
 function refuse(problems: readonly Problem[]): void {

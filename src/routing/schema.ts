@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { messageOf } from '../fault.ts';
 import { type FieldPath, parsePath } from '../path.ts';
 import type { Catalog } from './catalog.ts';
-import { type Condition, matches, startsWith } from './condition.ts';
+import { matches, startsWith, type Wanted } from './condition.ts';
 import { channel } from './schema-channel.ts';
 import {
   compiled,
@@ -62,21 +62,23 @@ const account = z
   }, WHEN_KEYS_ARE_FINE);
 
 const scalar = z.union([z.string(), z.number(), z.boolean()], 'expected text or a number').transform(String);
-/** Equality stays a list of values here: what they are compared with decides how they are normalised. */
 const condition = z.union(
   [
-    scalar.transform((value) => [value]),
-    z.array(scalar).min(1, 'must hold at least one value'),
+    scalar.transform((value): Wanted => ({ values: [value] })),
+    z
+      .array(scalar)
+      .min(1, 'must hold at least one value')
+      .transform((values): Wanted => ({ values })),
     z
       .strictObject({
-        prefix: text.transform(startsWith).optional(),
-        matches: compiled('bad_pattern', matches).optional(),
+        prefix: text.transform((prefix) => ({ prefix, fits: startsWith(prefix) })).optional(),
+        matches: compiled('bad_pattern', (pattern) => ({ pattern, fits: matches(pattern) })).optional(),
       })
       .refine(({ prefix, matches }) => (prefix === undefined) !== (matches === undefined), {
         error: 'needs exactly one of prefix, matches',
         ...WHEN_KEYS_ARE_FINE,
       })
-      .transform(({ prefix, matches }): Condition => prefix ?? matches ?? (() => false)),
+      .transform(({ prefix, matches }): Wanted => prefix ?? matches ?? { values: [] }),
   ],
   'expected a value, a list of values, { prefix: … } or { matches: … }',
 );

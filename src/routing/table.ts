@@ -124,16 +124,16 @@ function under(base: URL, path: string): URL {
 /** Senders and recipients are compared in one form, whichever of those that mean the same was written. */
 function testOf({ subject, path, wanted }: RouteConfig['when'][number], rule: SenderRule | undefined): Test {
   const among = (normal: (value: string) => string) =>
-    typeof wanted === 'function' ? wanted : oneOf(wanted.map(normal));
+    'values' in wanted ? oneOf(wanted.values.map(normal)) : wanted.fits;
   switch (subject) {
     case 'sender': {
-      if (typeof wanted === 'function') return ({ sender }) => wanted(sender);
+      if (!('values' in wanted)) return ({ sender }) => wanted.fits(sender);
       // As it stands too: beside numbers a provider may carry chats whose senders are ids.
-      const fits = oneOf(wanted.flatMap((value) => [value, normaliseSender(value, rule?.country, rule?.kind)]));
+      const fits = oneOf(wanted.values.flatMap((value) => [value, normaliseSender(value, rule?.country, rule?.kind)]));
       return ({ sender }) => fits(sender);
     }
     case 'recipient': {
-      if (typeof wanted === 'function') return ({ recipient }) => wanted(recipient);
+      if (!('values' in wanted)) return ({ recipient }) => wanted.fits(recipient);
       const normal = (value: string) => normaliseSender(value, undefined, rule?.kind);
       const fits = among(normal);
       return ({ recipient }) => fits(normal(recipient));

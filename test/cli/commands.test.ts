@@ -2,7 +2,7 @@ import { exec } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { CREDENTIALS } from '../support/bridge.ts';
 import { temporaryFolder, until } from '../support/fixtures.ts';
 import { ROOT, runCli } from '../support/process.ts';
@@ -85,6 +85,52 @@ test('check: names every problem of a bad one by file, line and column, and ends
     /^my\.yaml:3:1: chanels: unknown key; accepted are accounts, channels, routes, senders$/m,
   );
   expect(program.output()).toMatch(/^my\.yaml:6:18: routes\[0\]\.business_id: /m);
+});
+
+describe('check', () => {
+  const good = (more = '') =>
+    `accounts: { main: { base_url: "https://h.example", client_id: c, token: t } }\nchannels: { chat: { verify: none }${more} }\nroutes: [{ channel: chat, business_id: 1, auth_id: x }]\n`;
+
+  async function checked(source: string, ...options: readonly string[]) {
+    const cwd = await temporaryFolder();
+    await writeFile(join(cwd, 'routing.yaml'), source);
+    const program = runCli(['check', ...options], { cwd });
+    return { code: await program.ended(), output: program.output() };
+  }
+
+  test('tells what is probably not meant, and ends with 78 for it where it is asked to be strict', async () => {
+    const { code, output } = await checked(good(', idle: { verify: none }'));
+    expect([code, output.split('\n').at(-2)]).toEqual([
+      0,
+      'routing.yaml:2:37: channels.idle: has no route: all that comes to it is a dead letter, unroutable',
+    ]);
+    expect((await checked(good(', idle: { verify: none }'), '--strict')).code).toBe(78);
+    expect(await checked(good(), '--strict')).toMatchObject({
+      code: 0,
+      output: expect.not.stringMatching(/not meant/),
+    });
+  });
+
+  test('speaks JSON to programs, of good files and of bad ones', async () => {
+    const warned = await checked(good(', idle: { verify: none }'), '--json');
+    expect([warned.code, JSON.parse(warned.output)]).toEqual([
+      0,
+      {
+        version: expect.stringMatching(/^[0-9a-f]{12}$/),
+        problems: [],
+        warnings: [{ code: 'no_route', message: expect.any(String), file: 'routing.yaml', line: 2, column: 37 }],
+      },
+    ]);
+    const refused = await checked(good().replace('chat,', 'chta,'), '--json');
+    expect([refused.code, JSON.parse(refused.output)]).toEqual([
+      78,
+      {
+        version: null,
+        problems: [{ code: 'dangling', message: expect.any(String), file: 'routing.yaml', line: 3, column: 21 }],
+        warnings: [],
+      },
+    ]);
+  });
 });
 
 test('an unknown command or option is refused with the help', async () => {

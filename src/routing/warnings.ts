@@ -1,0 +1,117 @@
+import { normaliseSender } from '../sender.ts';
+import type { Catalog } from './catalog.ts';
+import type { Wanted } from './condition.ts';
+import type { SourceDocument } from './document.ts';
+import { nameOf, type Path, type Problem } from './problem.ts';
+import type { RouteConfig, RoutingFile } from './schema.ts';
+
+/** What is allowed and probably not meant. Each names its place, and what may come of it. */
+export function warningsOf(file: RoutingFile, document: SourceDocument, providers: Catalog): Problem[] {
+  const warn = (path: Path, code: string, message: string, key?: string) =>
+    document.problem(path, code, `${nameOf(key === undefined ? path : [...path, key])}: ${message}`, key);
+  return [
+    ...shadowedRoutes(file, providers, warn),
+    ...mergingIds(file, providers, warn),
+    ...unused(file, warn),
+    ...sharedBusinesses(file, warn),
+    ...senderWarnings(file, providers, warn),
+  ].sort((a, b) => a.line - b.line || a.column - b.column);
+}
+
+type Warn = (path: Path, code: string, message: string, key?: string) => Problem;
+
+/** Only what is certain: by equality, lists, prefixes, and the very same pattern. */
+function* shadowedRoutes({ routes, channels }: RoutingFile, providers: Catalog, warn: Warn) {
+  const before = new Map<string, { readonly route: RouteConfig; readonly index: number }[]>();
+  for (const [index, route] of routes.entries()) {
+    const config = channels[route.channel];
+    const kind = providers[config?.provider ?? '']?.sender;
+    const normal = (subject: string, value: string) =>
+      subject === 'sender' || subject === 'recipient' ? normaliseSender(value, config?.default_country, kind) : value;
+    const siblings = before.get(route.channel) ?? [];
+    const shadow = siblings.find(({ route: wide }) => takesAllOf(wide, route, normal));
+    if (shadow) {
+      const message = `never decides: whatever it fits, routes[${shadow.index}] fits before it`;
+      yield warn(['routes', index], 'shadowed', message);
+    }
+    before.set(route.channel, [...siblings, { route, index }]);
+  }
+}
+
+type Normal = (subject: string, value: string) => string;
+
+function takesAllOf(wide: RouteConfig, narrow: RouteConfig, normal: Normal): boolean {
+  return wide.when.every(({ subject, wanted }) =>
+    narrow.when.some((own) => own.subject === subject && isWithin(own.wanted, wanted, (text) => normal(subject, text))),
+  );
+}
+
+function isWithin(narrow: Wanted, wide: Wanted, normal: (text: string) => string): boolean {
+  if ('values' in narrow) {
+    const accepted = 'values' in wide ? new Set(wide.values.map(normal)) : undefined;
+    return narrow.values
+      .map(normal)
+      .every((value) => ('values' in wide ? accepted?.has(value) === true : wide.fits(value)));
+  }
+  if ('prefix' in narrow) return 'prefix' in wide && narrow.prefix.startsWith(wide.prefix);
+  return 'pattern' in wide && narrow.pattern === wide.pattern;
+}
+
+/** `a.b@x` and `ab@x` are one person to `alnum`; only phone numbers have nothing else to lose. */
+function* mergingIds({ routes, channels }: RoutingFile, providers: Catalog, warn: Warn) {
+  for (const [index, { auth_id, channel }] of routes.entries()) {
+    const config = channels[channel];
+    const filter = /\|\s*(alnum|digits)\b/.exec(auth_id?.source ?? '')?.[1];
+    if (filter === undefined || config === undefined || /\|\s*e164\b/.test(auth_id?.source ?? '')) continue;
+    const isAny = config.provider === 'generic' || config.provider === 'form';
+    const kind = providers[config.provider]?.sender;
+    if (config.default_country !== undefined || (!isAny && (kind === 'phone' || kind === 'international'))) continue;
+    const advice = 'for anything but phone numbers write {{ sender | sha256 | slice: 0, 24 }}';
+    yield warn(['routes', index, 'auth_id'], 'merging_auth_id', `${filter} can make one id of two people; ${advice}`);
+  }
+}
+
+function* unused({ accounts, channels, routes }: RoutingFile, warn: Warn) {
+  const routed = new Set(routes.map(({ channel }) => channel));
+  for (const name of Object.keys(channels)) {
+    if (routed.has(name)) continue;
+    yield warn(['channels'], 'no_route', 'has no route: all that comes to it is a dead letter, unroutable', name);
+  }
+  const used = new Set(routes.map(({ account }) => account ?? Object.keys(accounts)[0]));
+  for (const name of Object.keys(accounts)) {
+    if (!used.has(name)) yield warn(['accounts'], 'unused', 'no route leads to it', name);
+  }
+}
+
+function* sharedBusinesses({ accounts, routes }: RoutingFile, warn: Warn) {
+  const first = new Map<number, string>();
+  for (const [index, { account = Object.keys(accounts)[0] ?? '', business_id }] of routes.entries()) {
+    const other = first.get(business_id) ?? account;
+    first.set(business_id, other);
+    if (other === account) continue;
+    const message = `${business_id} is used by account ${other} too; Haptik gives each business to one`;
+    yield warn(['routes', index, 'business_id'], 'shared_business_id', message);
+  }
+}
+
+function* senderWarnings({ channels, senders }: RoutingFile, providers: Catalog, warn: Warn) {
+  const first = new Map<string, string>();
+  const rules = Object.entries(channels).map(([name, { provider, default_country: country }]) => {
+    return { name, country, kind: providers[provider]?.sender };
+  });
+  const ids = rules.find(({ kind }) => kind === 'id');
+  for (const [sender, authId] of Object.entries(senders)) {
+    const other = first.get(authId);
+    first.set(authId, other ?? sender);
+    if (other !== undefined) {
+      yield warn(['senders'], 'same_auth_id', `has the auth_id of "${other}": to Haptik they are one person`, sender);
+    }
+    const phones = rules.find(
+      ({ kind, country }) => kind !== 'id' && normaliseSender(sender, country, kind) !== sender,
+    );
+    if (!/^\d+$/.test(sender) || ids === undefined || phones === undefined) continue;
+    const number = normaliseSender(sender, phones.country, phones.kind);
+    const message = `is ${number} to channel ${phones.name}, and an id to channel ${ids.name}: two people; write the + if it is a number`;
+    yield warn(['senders'], 'two_senders', message, sender);
+  }
+}
