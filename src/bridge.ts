@@ -5,6 +5,7 @@ import { v7 } from 'uuid';
 import { createAdminApp } from './admin/app.ts';
 import { createApp } from './app.ts';
 import { type Clock, systemClock } from './clock.ts';
+import { explain, explanationView } from './explain.ts';
 import { createClient } from './haptik/client.ts';
 import { createDeliver } from './haptik/deliver.ts';
 import { listen } from './listen.ts';
@@ -154,6 +155,8 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     wake: () => dispatcher.wakeAll(),
     live,
     reload: () => reload('an operator'),
+    explain: (question) => explain(live.table, providers, question),
+    viewExplanation: explanationView,
   });
 
   const listeners = [

@@ -32,8 +32,19 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'type outbox',
   ],
   outbox: ['message', 'fault', 'clock', 'type log'],
+  explain: ['type message', 'errors', 'haptik', 'type routing', 'type webhook', 'webhook'],
   haptik: ['type message', 'json', 'listen', 'fault', 'type clock'],
-  admin: ['errors', 'fault', 'middleware', 'type clock', 'type log', 'type metrics', 'type outbox', 'type routing'],
+  admin: [
+    'errors',
+    'fault',
+    'middleware',
+    'type clock',
+    'type log',
+    'type metrics',
+    'type outbox',
+    'type routing',
+    'type explain',
+  ],
   app: ['errors', 'middleware', 'type metrics', 'webhook'],
   bridge: [
     'clock',
@@ -46,9 +57,10 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'haptik',
     'admin',
     'webhook',
+    'explain',
     'app',
   ],
-  cli: ['fault', 'clock', 'settings', 'bridge', 'type routing', 'routing', 'webhook', 'outbox', 'haptik'],
+  cli: ['fault', 'clock', 'settings', 'bridge', 'explain', 'type routing', 'routing', 'webhook', 'outbox', 'haptik'],
 };
 
 interface Import {

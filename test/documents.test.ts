@@ -209,6 +209,19 @@ describe('openapi.yaml', () => {
     ['post', '/api/accounts/nope/resume', 404, {}],
     ['get', '/api/routing', 200, undefined],
     ['post', '/api/routing/reload', 200, {}],
+    ['post', '/api/routing/explain', 200, { channel: 'chat', payload: { sender: 'u', text: 't' } }],
+    [
+      'post',
+      '/api/routing/explain',
+      200,
+      {
+        channel: 'form',
+        payload: 'email=a&message=b&_gotcha=x',
+        headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+      },
+    ],
+    ['post', '/api/routing/explain', 404, { channel: 'nope' }],
+    ['post', '/api/routing/explain', 422, { channel: 'chat', payload: '{' }],
     ['post', '/api/routing/reload', 422, { now: true }],
     ['post', '/api/backup', 422, { file: 'relative.db' }],
     ['post', '/api/backup', 201, { file: '{folder}/copy.db' }],
@@ -256,6 +269,7 @@ describe('openapi.yaml', () => {
       '/api/messages/{id}/redrive',
       '/api/redrive',
       '/api/routing',
+      '/api/routing/explain',
       '/api/routing/reload',
       '/metrics',
     ]);

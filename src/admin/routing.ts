@@ -1,17 +1,21 @@
 import { Router } from 'express';
-import { Invalid } from '../errors.ts';
-import { propertyOf } from '../fault.ts';
+import { Invalid, NotFound, Refusal } from '../errors.ts';
+import type { Explanation, Question } from '../explain.ts';
+import { messageOf, propertyOf } from '../fault.ts';
 import type { LiveTable } from '../routing/live.ts';
-import { emptyBody, problemsOf, read, routingView } from './shapes.ts';
+import { emptyBody, explainBody, problemsOf, read, routingView } from './shapes.ts';
 
 export interface RoutingOptions {
   readonly live: Pick<LiveTable, 'table' | 'loadedAt' | 'refused'>;
   /** @throws {RoutingRefused} when the file is refused */
   readonly reload: () => Promise<void>;
+  /** @throws {UnknownChannel}; {Refusal} as the channel would refuse it */
+  readonly explain: (question: Question) => Promise<Explanation>;
+  readonly viewExplanation: (explanation: Explanation) => object;
 }
 
 /** The routing table in force, and the file that is to be the next. */
-export function routing({ live, reload }: RoutingOptions): Router {
+export function routing({ live, reload, explain, viewExplanation }: RoutingOptions): Router {
   const router = Router();
 
   router.get('/routing', (_request, response) => {
@@ -26,6 +30,15 @@ export function routing({ live, reload }: RoutingOptions): Router {
         : error;
     });
     response.json(routingView(live));
+  });
+
+  router.post('/routing/explain', async (request, response) => {
+    const explanation = await explain(read(explainBody, request.body)).catch((error: unknown) => {
+      if (propertyOf(error, 'name') === 'UnknownChannel') throw new NotFound(`${messageOf(error)}.`, { cause: error });
+      if (!(error instanceof Refusal)) throw error;
+      throw new Invalid([{ path: 'payload', message: `would be answered ${error.status}: ${error.message}` }]);
+    });
+    response.json(viewExplanation(explanation));
   });
   return router;
 }

@@ -162,6 +162,24 @@ function iso(ms: number | null | undefined): string | null {
   return ms === null || ms === undefined ? null : new Date(ms).toISOString();
 }
 
+/** A payload that is no text is sent as JSON. */
+export const explainBody = z
+  .strictObject({
+    channel: words,
+    payload: z.union([z.string(), z.record(z.string(), z.unknown()), z.array(z.unknown())]).default(''),
+    headers: z.record(z.string(), z.string()).default({}),
+    query: z.string().default(''),
+    method: oneOf(['GET', 'POST']).default('POST'),
+  })
+  .transform(({ payload, headers, ...rest }) => ({
+    ...rest,
+    body: Buffer.from(typeof payload === 'string' ? payload : JSON.stringify(payload)),
+    headers: {
+      'content-type': 'application/json',
+      ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
+    },
+  }));
+
 export function routingView({ table, loadedAt, refused }: Pick<LiveTable, 'table' | 'loadedAt' | 'refused'>) {
   return {
     version: table.version,

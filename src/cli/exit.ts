@@ -20,6 +20,8 @@ const CODES: Readonly<Record<string, number>> = {
   ListenRefused: EXIT_CONFIG,
   SettingsRefused: EXIT_CONFIG,
   RoutingRefused: EXIT_CONFIG,
+  UnknownChannel: EXIT_FAILED,
+  PayloadRefused: EXIT_FAILED,
   StoreRefused: EXIT_CONFIG,
 };
 

@@ -45,6 +45,20 @@ export async function run(
     .action(async (file, options) => (await import('./check.ts')).check(file, options, env));
 
   program
+    .command('explain')
+    .description('show what would become of a webhook: values, routes, and the call that Haptik would get')
+    .argument('<channel>', 'the channel that it comes to')
+    .argument('[payload]', 'a file with its body; standard input where left out', '-')
+    .option('--file <file>', 'the routing file; ROUTING_FILE where left out')
+    .option('-H, --header <header>', 'a header, such as "content-type: text/plain"; may be given again', gather, [])
+    .option('--query <query>', 'the query of its URL, without ?')
+    .option('--get', 'it comes by GET, and its values are in the query')
+    .option('--json', 'print JSON')
+    .action(async (channel, payload, options) =>
+      (await import('./explain.ts')).explainPayload(channel, payload, options, env),
+    );
+
+  program
     .command('schema')
     .description('print the JSON Schema of the routing file, for editors')
     .action(async () => {
@@ -68,6 +82,10 @@ export async function run(
     console.error(explain(error));
     process.exitCode = exitCodeOf(error);
   }
+}
+
+function gather(one: string, others: readonly string[]): readonly string[] {
+  return [...others, one];
 }
 
 function port(text: string): number {

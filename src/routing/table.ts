@@ -41,9 +41,20 @@ export interface RoutingTable {
   readonly file: RoutingFile;
   /** The first route of the channel that fits decides. Never throws: what cannot be placed is a dead letter. */
   place(channel: string, message: Message): Placement;
+  /** Why it places a message as it does: each route of the channel, in their order. */
+  trace(channel: string, message: Message): readonly Trace[];
 }
 
-type Test = (message: Message) => boolean;
+/** A route, by its place in the file, and which of its conditions hold for a message; where all do it fits. */
+export interface Trace {
+  readonly route: string;
+  readonly conditions: readonly { readonly subject: string; readonly holds: boolean }[];
+}
+
+interface Test {
+  readonly subject: string;
+  readonly holds: (message: Message) => boolean;
+}
 
 interface Route extends RouteConfig {
   readonly label: string;
@@ -82,7 +93,7 @@ export function createTable(file: RoutingFile, version: string, providers: Catal
     channels,
     file,
     place(channel, message) {
-      const route = routes.get(channel)?.find(({ tests }) => tests.every((test) => test(message)));
+      const route = routes.get(channel)?.find(({ tests }) => tests.every(({ holds }) => holds(message)));
       if (message.sender === '') {
         return {
           route: null,
@@ -94,6 +105,12 @@ export function createTable(file: RoutingFile, version: string, providers: Catal
         return { route: null, dead: 'unroutable', detail: `no route of channel ${channel} fits this message` };
       }
       return deliveryBy(route, channel, message, knownAs(message.sender, channels.get(channel)?.senders));
+    },
+    trace(channel, message) {
+      return (routes.get(channel) ?? []).map(({ label, tests }) => ({
+        route: label,
+        conditions: tests.map(({ subject, holds }) => ({ subject, holds: holds(message) })),
+      }));
     },
   };
 }
@@ -122,7 +139,11 @@ function under(base: URL, path: string): URL {
 }
 
 /** Senders and recipients are compared in one form, whichever of those that mean the same was written. */
-function testOf({ subject, path, wanted }: RouteConfig['when'][number], rule: SenderRule | undefined): Test {
+function testOf(condition: RouteConfig['when'][number], rule: SenderRule | undefined): Test {
+  return { subject: condition.subject, holds: holdsBy(condition, rule) };
+}
+
+function holdsBy({ subject, path, wanted }: RouteConfig['when'][number], rule: SenderRule | undefined): Test['holds'] {
   const among = (normal: (value: string) => string) =>
     'values' in wanted ? oneOf(wanted.values.map(normal)) : wanted.fits;
   switch (subject) {

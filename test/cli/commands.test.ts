@@ -133,6 +133,60 @@ describe('check', () => {
   });
 });
 
+describe('explain', () => {
+  const env = { TOKEN: CREDENTIALS.token };
+  const file = `accounts: { main: { base_url: "https://h.example", client_id: c, token: ${'$'}{TOKEN} } }
+channels: { chat: { verify: none }, sms: { provider: twilio, verify: { secret: s } } }
+routes:
+  - { channel: chat, when: { text: { prefix: bill } }, business_id: 1, auth_id: x }
+  - { channel: chat, business_id: 2, auth_id: "it{{ sender }}" }
+  - { channel: sms, business_id: 3, auth_id: "{{ sender | digits }}" }
+`;
+
+  async function explained(payload: string, ...args: readonly string[]) {
+    const cwd = await temporaryFolder();
+    await writeFile(join(cwd, 'routing.yaml'), file);
+    await writeFile(join(cwd, 'payload'), payload);
+    const program = runCli(['explain', ...args], { cwd, env });
+    return { code: await program.ended(), output: program.output() };
+  }
+
+  test('shows values, routes and the call, without the token', async () => {
+    const { code, output } = await explained(`{"sender":"u1","text":"it's me"}`, 'chat', 'payload');
+    expect(code).toBe(0);
+    expect(output).toMatch(/^ {2}routes\[0\] {2}does not fit: text\n {2}routes\[1\] {2}fits: any message$/m);
+    expect(output).toMatch(/^By routes\[1\]: account main, business_id 2, auth_id itu1$/m);
+    expect(output).toMatch(/^curl -X POST 'https:\/\/h\.example\/v1\.0\/log_message_from_user\/' \\$/m);
+    expect(output).toContain(String.raw`"message_body":"it'\''s me"`);
+    expect(output).not.toContain(CREDENTIALS.token);
+  });
+
+  test('takes a form, a GET and headers, and speaks JSON', async () => {
+    const form = await explained('MessageSid=SM1&From=%2B919820012345&To=1&Body=hi', 'sms', 'payload', '--json');
+    expect(JSON.parse(form.output).messages).toEqual([
+      expect.objectContaining({ auth_id: '919820012345', route: 'routes[2]' }),
+    ]);
+    const get = await explained('', 'sms', '--get', '--query', 'MessageSid=SM1&From=%2B919820012345&Body=hi');
+    expect(get.output).toMatch(/^By routes\[2\]/m);
+    const typed = await explained('{"sender":"u","text":"t"}', 'chat', 'payload', '-H', 'Content-Type: text/xml');
+    expect([typed.code, typed.output]).toEqual([1, expect.stringMatching(/^it would be answered 415: /)]);
+  });
+
+  test('says what is no message, and what cannot be asked', async () => {
+    expect((await explained('MessageStatus=sent&MessageSid=1', 'sms', 'payload')).output).toMatch(
+      /No message: answered, counted as ignored/,
+    );
+    expect(await explained('', 'nope', 'payload')).toMatchObject({
+      code: 1,
+      output: expect.stringMatching(/^there is no channel "nope"; there are chat, sms/),
+    });
+    expect(await explained('', 'chat', 'no-such-file')).toMatchObject({
+      code: 1,
+      output: expect.stringMatching(/^no-such-file cannot be read: ENOENT/),
+    });
+  });
+});
+
 test('an unknown command or option is refused with the help', async () => {
   const cwd = await temporaryFolder();
   for (const args of [['srve'], ['demo', '--port', 'x'], ['serve', '--fast']]) {
