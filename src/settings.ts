@@ -142,7 +142,7 @@ function isPostgres(url: string): boolean {
 /** The URL is signed as it is written, so it is kept so. */
 function isBase(text: string): boolean {
   const url = URL.parse(text);
-  return url !== null && /^https?:\/\/[^?#\s]+$/.test(text);
+  return url !== null && /^https?:\/\/[^?#\s]+$/.test(text) && !/\/webhooks\/?$/.test(text);
 }
 
 /** One or more proxies in front; `0` and `true` would be a client's word for its own address. */

@@ -171,6 +171,7 @@ test.each<[name: string, value: string, accepted: string]>([
     'https://a.example?x=1',
     'https://a.example#x',
     'https://a b',
+    'https://a.example/webhooks',
   ].map((value): [string, string, string] => ['PUBLIC_URL', value, BASE]),
   ['LOG_LEVEL', 'INFO', LEVELS],
   ['LOG_LEVEL', 'silly', LEVELS],

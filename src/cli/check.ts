@@ -62,6 +62,6 @@ function summary(path: string, { accounts, file, version }: RoutingTable, warnin
 
 function schemeOf(verify: Verify): string {
   if (verify === 'none') return 'not verified';
-  const { mode, ...schemes } = verify;
+  const { mode, verify_token: _token, certificate: _certificate, ...schemes } = verify;
   return `verified by ${Object.keys(schemes).join()}${mode === 'report' ? ', report only' : ''}`;
 }

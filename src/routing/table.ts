@@ -155,7 +155,8 @@ function holdsBy({ subject, path, wanted }: RouteConfig['when'][number], rule: S
     }
     case 'recipient': {
       if (!('values' in wanted)) return ({ recipient }) => wanted.fits(recipient);
-      const normal = (value: string) => normaliseSender(value, undefined, rule?.kind);
+      // What was written to is not rewritten; whether a + stands before it makes no other number of it.
+      const normal = (value: string) => normaliseSender(value, undefined, rule?.kind === 'id' ? 'id' : 'international');
       const fits = among(normal);
       return ({ recipient }) => fits(normal(recipient));
     }

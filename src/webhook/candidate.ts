@@ -3,6 +3,7 @@ import type { FieldError } from '../errors.ts';
 import type { Attachment, Json, Message } from '../message.ts';
 import type { Channel } from '../routing/table.ts';
 import { normaliseSender } from '../sender.ts';
+import { isFilled } from './payload.ts';
 import { toIso } from './time.ts';
 
 /** What a field of a message may be read from. */
@@ -50,11 +51,6 @@ function isRequired(name: FieldName): boolean {
   return name === 'sender' || name === 'text';
 }
 
-/** Forms send every input, filled in or not: an empty one says nothing. */
-function isGiven(value: Json | undefined): boolean {
-  return value !== undefined && value !== null && value !== '';
-}
-
 type Checked = { readonly message: Message } | { readonly errors: readonly FieldError[] };
 
 /** Where a message comes from, for what the payload itself does not say. */
@@ -70,7 +66,7 @@ export interface Origin {
 export async function toMessage(find: Find, origin: Origin): Promise<Checked> {
   const found = (Object.keys(rules) as FieldName[])
     .map((name) => ({ name, ...find(name) }))
-    .filter(({ name, value }) => isRequired(name) || isGiven(value));
+    .filter(({ name, value }) => isRequired(name) || isFilled(value));
   const values: Partial<Record<FieldName, Json | undefined>> = {};
   for (const { name, value } of found) values[name] = value;
 

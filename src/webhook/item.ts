@@ -1,6 +1,6 @@
 import type { Attachment, Json, JsonObject } from '../message.ts';
 import { parsePath } from '../path.ts';
-import { decodeJson, isList, isObject } from './payload.ts';
+import { isFilled, isList, isObject, jsonIn } from './payload.ts';
 import { wellFormed } from './wellformed.ts';
 
 /**
@@ -16,7 +16,7 @@ export class Item {
 
   /** Neither null nor an empty text counts as something. */
   at(...paths: readonly string[]): Json | undefined {
-    return paths.map((path) => parsePath(path).read(this.data)).find(isSomething);
+    return paths.map((path) => parsePath(path).read(this.data)).find(isFilled);
   }
 
   /** The value of that very name, which may be one that the sender chose. */
@@ -26,7 +26,7 @@ export class Item {
 
   /** As text, where it is text, a number, or a list of such. */
   text(...paths: readonly string[]): string | undefined {
-    return paths.map((path) => textOf(parsePath(path).read(this.data))).find(isSomething);
+    return paths.map((path) => textOf(parsePath(path).read(this.data))).find(isFilled);
   }
 
   has(...paths: readonly string[]): boolean {
@@ -67,10 +67,6 @@ export class Item {
   }
 }
 
-function isSomething<T extends Json>(value: T | undefined): value is T {
-  return value !== undefined && value !== null && value !== '';
-}
-
 function textOf(value: Json | undefined): string | undefined {
   if (typeof value === 'string') return value;
   if (typeof value === 'number') return String(value);
@@ -85,11 +81,7 @@ const MAX_WRAPPINGS = 2;
 export function unwrap(value: Json | undefined): Json | undefined {
   let inner = value;
   for (let wrapping = 0; typeof inner === 'string' && wrapping < MAX_WRAPPINGS; wrapping += 1) {
-    try {
-      inner = decodeJson(inner);
-    } catch {
-      return undefined;
-    }
+    inner = jsonIn(inner);
   }
   return typeof inner === 'object' && inner !== null ? wellFormed(inner) : undefined;
 }

@@ -121,11 +121,16 @@ export function decodeJson(text: string): Json {
   return data;
 }
 
+/** More of them than anybody means; a few megabytes can hold a million. */
+const MAX_ON_A_LEVEL = 100_000;
+
 /** Level by level, without recursion. */
 function deeperThan(limit: number, data: Json): boolean {
   let level: Json[] = [data];
   for (let depth = 0; level.length > 0; depth += 1) {
     if (depth > limit) return true;
+    if (level.length > MAX_ON_A_LEVEL)
+      throw new Malformed(`The body holds more than ${MAX_ON_A_LEVEL} objects and lists.`);
     level = level.flatMap((value) =>
       typeof value === 'object' && value !== null
         ? Object.values(value).filter((inner) => typeof inner === 'object')
@@ -133,6 +138,20 @@ function deeperThan(limit: number, data: Json): boolean {
     );
   }
   return false;
+}
+
+/** The JSON in a text; undefined where it is none. */
+export function jsonIn(text: string): Json | undefined {
+  try {
+    return decodeJson(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Forms send every input, filled in or not: an empty one says nothing. */
+export function isFilled<T extends Json>(value: T | undefined): value is T {
+  return value !== undefined && value !== null && value !== '';
 }
 
 export function isObject(data: Json | undefined): data is JsonObject {

@@ -16,13 +16,18 @@ function forwarded(request: Request): string {
   const usual = protocol === 'https' ? '443' : '80';
   const isPlain = /^(\[[^\]]*\]|[^:]*)$/.test(host ?? '');
   const authority = isPlain && port !== undefined && port !== usual ? `${host}:${port}` : host;
-  return `${protocol}://${authority}${prefix?.replace(/\/+$/, '') ?? ''}`;
+  return `${protocol}://${authority}${withoutEnd(prefix ?? '')}`;
 }
 
 /** Express says by the same rule whom it believes the protocol and the host. */
 function isTrusted(request: Request): boolean {
   const trust: unknown = request.app.get('trust proxy fn');
   return typeof trust === 'function' && trust(request.socket.remoteAddress, 0) === true;
+}
+
+/** Without slashes at its end, in one pass: whoever sends it need not be verified yet. */
+function withoutEnd(text: string): string {
+  return text.replace(/(?<!\/)\/+$/, '');
 }
 
 function first(header: string | undefined): string | undefined {

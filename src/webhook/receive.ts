@@ -90,6 +90,10 @@ export function receive(options: ReceiveOptions): RequestHandler {
     }
     // Whoever it was, they shall not make us call around.
     if (confirm !== undefined && isProven) options.confirm(confirm, channel.name);
+    else if (confirm !== undefined) {
+      const advice = 'nothing proves who asks for it; set verify.topic_arn, or confirm it by hand';
+      log.warn(`a subscription is not confirmed: ${advice}`, { channel: channel.name });
+    }
     if (answer) return send(response, answer);
     const receipts =
       arrivals.length > 0

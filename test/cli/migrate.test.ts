@@ -144,8 +144,8 @@ describe('migrate', () => {
     const cwd = await filled(many(3));
     const { url } = await testDatabase();
     const written: string[] = [];
-    const isTTY = process.stderr.isTTY;
-    process.stderr.isTTY = true;
+    const before = Object.getOwnPropertyDescriptor(process.stderr, 'isTTY');
+    Object.defineProperty(process.stderr, 'isTTY', { value: true, configurable: true });
     const spies = [
       jest.spyOn(console, 'log').mockImplementation(() => undefined),
       jest.spyOn(process.stderr, 'write').mockImplementation((text) => written.push(String(text)) > 0),
@@ -158,7 +158,8 @@ describe('migrate', () => {
       expect(process.exitCode ?? 0).toBe(0);
     } finally {
       process.exitCode = undefined;
-      process.stderr.isTTY = isTTY;
+      if (before) Object.defineProperty(process.stderr, 'isTTY', before);
+      else Reflect.deleteProperty(process.stderr, 'isTTY');
       for (const spy of spies) spy.mockRestore();
     }
     expect(written.join('')).toMatch(

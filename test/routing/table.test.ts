@@ -268,7 +268,7 @@ test.each([
 
 test('whatever a secret holds, it changes nothing else in the file', () => {
   const secret = fc.oneof(
-    fc.string({ minLength: 1, unit: 'binary' }),
+    fc.string({ minLength: 1, unit: 'binary' }).filter((text) => /\S/.test(text)),
     fc.constantFrom(
       'a # b',
       'a: b',
@@ -673,7 +673,10 @@ channels:
   wa: { provider: whatsapp-cloud, verify: none }
   bot: { provider: telegram, verify: none }
   sms: { provider: vonage, verify: none }
+  exo: { provider: exotel, verify: none }
 routes:
+  - { channel: exo, when: { recipient: "+918088919888" }, business_id: 1, auth_id: known }
+  - { channel: exo, business_id: 2, auth_id: other }
   - { channel: wa, when: { sender: "919820012345" }, business_id: 1, auth_id: known }
   - { channel: wa, business_id: 2, auth_id: other }
   - { channel: bot, when: { sender: "919820012345" }, business_id: 1, auth_id: known }
@@ -707,6 +710,11 @@ senders:
     expect(place('bot', { sender: '919820099999' }).authId).toBe('CUST1');
     expect(place('bot', { sender: '+919820099999' }).authId).toBe('other');
     expect(place('wa', { sender: '+919820088888' }).authId).toBe('CUST2');
+  });
+
+  test('also where the provider’s own numbers are local', () => {
+    expect(place('exo', { recipient: '918088919888' }).businessId).toBe(1);
+    expect(place('exo', { recipient: '08088919888' }).businessId).toBe(2);
   });
 
   test('a recipient is found with and without its +, and a prefix is one of what was sent', () => {

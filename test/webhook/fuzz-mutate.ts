@@ -51,7 +51,14 @@ const ODD: readonly unknown[] = [
     '@',
     '<b>&amp;',
   ],
-  ...['{{ sender }}', 'x'.repeat(20_000), '🙏🏽'.repeat(500), 'a&'.repeat(2_000), '<'.repeat(5_000)],
+  ...[
+    '{{ sender }}',
+    'x'.repeat(20_000),
+    '🙏🏽'.repeat(500),
+    'a&'.repeat(2_000),
+    '<'.repeat(5_000),
+    `${'1'.repeat(20_000)}a`,
+  ],
   ...['1e400', '-1e400', '-0', '12345678901234567890123', '9007199254740993', '1E-400', '1.0'].map(raw),
   ...[nested(60, '[', ']'), nested(64, '{"a":', '}'), nested(5_000, '[', ']'), nested(50_000, '{"a":', '}')],
 ];
@@ -70,6 +77,9 @@ const KEYS = [
   'id',
   'type',
   'text',
+  `${'1'.repeat(20_000)}a`,
+  `${'/'.repeat(20_000)}a`,
+  `a${'['.repeat(5_000)}`,
 ];
 
 export const changes: fc.Arbitrary<readonly Change[]> = fc.array(

@@ -181,6 +181,21 @@ describe('who fills in a form', () => {
   });
 });
 
+test('a field that is called by twenty thousand digits costs nothing', async () => {
+  const { request, bridge } = await start('provider: formspree, verify: none');
+  const submission = { _date: '2026-11-22T12:29:58Z', email: 'a@b.c', message: 'm', [`${'1'.repeat(200_000)}a`]: 'x' };
+  const sent = request.post('/webhooks/in').send({ form: 'f', submission });
+  // Quadratic work over it would be minutes: whoever asks meanwhile would wait for them.
+  const [answer, live] = await Promise.all([sent, fetch(`${bridge.url}/livez`)]);
+  expect([answer.status, live.status]).toEqual([200, 200]);
+});
+
+test('a prefix of slashes costs nothing', async () => {
+  const { request } = await start('provider: twilio, verify: { secret: s }');
+  const headers = { 'x-forwarded-prefix': `${'/'.repeat(14_000)}a`, 'x-twilio-signature': 'x' };
+  expect((await request.post('/webhooks/in').set(headers).type('form').send('a=b')).status).toBe(401);
+});
+
 describe('ids that are not of one message alone', () => {
   const hubspot = (text: string) => ({
     vid: 1,
@@ -207,6 +222,24 @@ describe('ids that are not of one message alone', () => {
         .expect(200);
     }
     expect(await texts()).toHaveLength(2);
+  });
+
+  test('gravityforms: a field of the owner that is called id', async () => {
+    const { request, texts } = await start(
+      'provider: gravityforms, verify: none, fields: { sender: email, text: text }',
+    );
+    for (const text of ['one', 'two']) {
+      await request.post('/webhooks/in').send({ id: 'SKU-7', email: 'a@b.c', text }).expect(200);
+    }
+    expect(await texts()).toHaveLength(2);
+  });
+
+  test('wpforms: entries that are counted in each site', async () => {
+    const { request, texts } = await start('provider: wpforms, verify: none');
+    for (const message of ['one', 'two', 'one']) {
+      await request.post('/webhooks/in').send({ email: 'a@b.c', message, entry_id: '12' }).expect(200);
+    }
+    expect((await texts()).sort()).toEqual(['a@b.c|in|one|12|', 'a@b.c|in|two|12|']);
   });
 
   test('wpforms: entries where none are kept', async () => {
@@ -284,6 +317,40 @@ describe('what its sender cannot be told of', () => {
     expect((await request.post('/webhooks/in').send({ results })).status).toBe(413);
     expect((await request.post('/webhooks/in').send({ results: results.slice(1) })).status).toBe(200);
   });
+});
+
+describe('a refusal of what signs its URL says which one was assumed', () => {
+  const PROVIDERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+    twilio: { 'x-twilio-signature': 'x' },
+    plivo: { 'x-plivo-signature-v2': 'x', 'x-plivo-signature-v2-nonce': 'n' },
+    hubspot: { 'x-hubspot-signature-v3': 'x', 'x-hubspot-request-timestamp': '1' },
+    bird: { 'messagebird-signature': 'x', 'messagebird-request-timestamp': '1' },
+  };
+
+  test.each(Object.entries(PROVIDERS))('%s', async (provider, headers) => {
+    const { request } = await start(`provider: ${provider}, verify: { secret: s }`);
+    const type = provider === 'hubspot' || provider === 'bird' ? 'json' : 'form';
+    const { status, body } = await request
+      .post('/webhooks/in?key=hush')
+      .set({ ...headers, host: 'inside.example' })
+      .type(type)
+      .send({ a: 'b' });
+    expect([status, body.detail]).toEqual([401, expect.stringContaining('http://inside.example/webhooks/in?…')]);
+    expect(body.detail).toContain('PUBLIC_URL');
+  });
+
+  test('plivo: one without any signature is told which is missing', async () => {
+    const { request } = await start('provider: plivo, verify: { secret: s }');
+    const { body } = await request.post('/webhooks/in').type('form').send('a=b');
+    expect(body.detail).toBe('The signature header X-Plivo-Signature-V2 is missing.');
+  });
+});
+
+test('a body of a million empty objects is refused before it is taken apart', async () => {
+  const { request } = await start('provider: messenger, verify: none');
+  const entry = `{"entry":[{"messaging":[${'{},'.repeat(1_000_000)}{}]}]}`;
+  const { status, body } = await request.post('/webhooks/in').type('json').send(entry);
+  expect([status, body.detail]).toEqual([400, 'The body holds more than 100000 objects and lists.']);
 });
 
 describe('a message by GET', () => {

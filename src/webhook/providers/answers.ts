@@ -23,15 +23,21 @@ const SYNONYMS: Readonly<Record<'email' | 'phone' | 'text' | 'name', readonly st
 
 /** What a form's answers say under the usual names. */
 export function usual(answers: JsonObject, wanted: keyof typeof SYNONYMS): string | undefined {
-  const names = Object.keys(answers).slice(0, MAX_FIELDS);
+  const names = Object.keys(answers)
+    .slice(0, MAX_FIELDS)
+    .map((name) => [plain(name), name] as const);
   return SYNONYMS[wanted]
-    .flatMap((synonym) => names.filter((name) => plain(name) === synonym))
-    .map((name) => sayable(answers[name]))
+    .flatMap((synonym) => names.filter(([called]) => called === synonym))
+    .map(([, name]) => sayable(answers[name]))
     .find((text) => text !== undefined && text !== '');
 }
 
+/** Nobody calls a field by more. What follows costs by its length, and visitors may name fields too. */
+const MAX_NAME_LENGTH = 200;
+
 function plain(name: string): string {
   return name
+    .slice(0, MAX_NAME_LENGTH)
     .toLowerCase()
     .replace(/^q\d+_/, '')
     .replace(/[^\p{L}\p{N}]/gu, '')

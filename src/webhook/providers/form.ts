@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { Invalid, OriginNotAllowed } from '../../errors.ts';
-import type { Json, JsonObject } from '../../message.ts';
+import type { JsonObject } from '../../message.ts';
 import type { Channel } from '../../routing/table.ts';
 import { type FieldName, type Find, toMessage } from '../candidate.ts';
-import { decodeObject, USUAL_TYPES } from '../payload.ts';
+import { decodeObject, isFilled, USUAL_TYPES } from '../payload.ts';
 import { repeatOf } from '../repeat.ts';
 import type { RawRequest, VerifiedRequest } from '../verify/request.ts';
 import { illFormed } from '../wellformed.ts';
@@ -88,10 +88,6 @@ function findIn(data: JsonObject, channel: Channel): Find {
     const key = keys.find((candidate) => isFilled(data[candidate])) ?? keys[0];
     return key === undefined ? { path: usual[0] ?? name, value: undefined } : { path: key, value: data[key] };
   };
-}
-
-function isFilled(value: Json | undefined): boolean {
-  return value !== undefined && value !== null && value !== '';
 }
 
 /** A browser that posts a form shows what it gets, so it gets a page; JSON is only sent by scripts, and answered so. */

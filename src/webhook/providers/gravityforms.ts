@@ -16,10 +16,13 @@ export const gravityforms = provider({
       sender: [],
       text: [],
       recipient: 'form_id',
-      id: 'id',
+      // Where the owner has chosen the names, this may be one of theirs.
+      id: (item) => (item.has('form_id', 'date_created') ? item.at('id') : undefined),
       // Counted within a site, and anew where that is set up again.
       event: (item) =>
-        item.has('id') ? joined(' ', item.text('form_id'), item.text('id'), item.text('date_created')) : undefined,
+        item.has('id') && item.has('form_id', 'date_created')
+          ? joined(' ', item.text('form_id'), item.text('id'), item.text('date_created'))
+          : undefined,
       sent_at: 'date_created',
       // Those with a number for a name are what was filled in.
       attachments: ({ data }) =>

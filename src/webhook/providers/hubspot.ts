@@ -17,7 +17,13 @@ const contact: Shape = {
   // The workflow may run again without a new submission, and say something else.
   event: (item) => {
     const id = submission(item)?.text('conversion-id');
-    return id === undefined ? undefined : digestOf({ id, text: item.text('properties.message.value') });
+    return id === undefined
+      ? undefined
+      : digestOf({
+          id,
+          text: item.at('properties.message.value'),
+          since: item.at('properties.message.versions[0].timestamp'),
+        });
   },
   sent_at: (item) => submission(item)?.at('timestamp') ?? item.at('properties.lastmodifieddate.value'),
   name: (item) => joined(' ', item.text('properties.firstname.value'), item.text('properties.lastname.value')),

@@ -1,6 +1,7 @@
 import type { SenderKind } from '../../sender.ts';
 import { Item } from '../item.ts';
 import { isList } from '../payload.ts';
+import { assumedUrl } from '../verify/request.ts';
 import { isDigestOf, seconds, token } from '../verify/token.ts';
 import { provider, type Shape } from './preset.ts';
 import { lastOfEach, place } from './words.ts';
@@ -18,7 +19,7 @@ const scheme = token({
     const second = now / 1_000;
     if (!(seconds(nbf) - SKEW_SECONDS <= second && second <= seconds(exp))) return 'is not of now.';
     if (!isDigestOf(url_hash, url)) {
-      return `is for another URL than ${url.replace(/\?.*$/s, '?…')}; if that is not what MessageBird calls, set PUBLIC_URL.`;
+      return `is for another URL. ${assumedUrl({ url })}`;
     }
     const fits = body.length === 0 ? payload_hash === undefined : isDigestOf(payload_hash, body);
     return fits ? undefined : 'does not fit the body as it arrived.';
@@ -68,8 +69,9 @@ export const messagebird = provider({
   types: ['application/x-www-form-urlencoded', 'application/json'],
   // Names come in several spellings, and more than once.
   split: ({ data }) => {
-    const flat = Object.entries(lastOfEach(data)).map(([name, value]) => [name.toLowerCase(), value]);
-    return [new Item(Object.fromEntries(flat))];
+    const last = lastOfEach(data);
+    const lower = Object.entries(last).map(([name, value]) => [name.toLowerCase(), value]);
+    return [new Item({ ...last, ...Object.fromEntries(lower) })];
   },
   shapes: [conversation, sms],
   reply: ({ type }) =>

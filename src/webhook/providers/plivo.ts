@@ -39,7 +39,8 @@ const V3 = ['X-Plivo-Signature-V3', 'X-Plivo-Signature-Ma-V3', 'X-Plivo-Signatur
 const scheme: Scheme = (secrets) => async (request, surroundings) => {
   if (V3.some((name) => headerOf(request, name) !== undefined)) return plivoV3(secrets)(request, surroundings);
   const fault = await sub?.(secrets)(request, surroundings);
-  return fault && main?.(secrets)(request, surroundings);
+  const isOfMain = headerOf(request, 'X-Plivo-Signature-Ma-V2') !== undefined;
+  return fault && isOfMain ? main?.(secrets)(request, surroundings) : fault;
 };
 
 export const plivo = provider({

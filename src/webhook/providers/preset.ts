@@ -141,7 +141,7 @@ function toArrival(
   const id = optional('id');
   const fields = { ...extra, ...item.data };
   const message: Message = {
-    sender: normaliseSender(find('sender') ?? '', channel.default_country, kind),
+    sender: normaliseSender(find('sender') ?? '', channel.senders.country, kind),
     recipient: normaliseSender(optional('recipient') ?? channel.name),
     text: find('text') ?? '',
     providerId: id,

@@ -2,7 +2,7 @@ import { Unavailable } from '../../errors.ts';
 import type { JsonObject } from '../../message.ts';
 import type { SenderKind } from '../../sender.ts';
 import { Item } from '../item.ts';
-import { decodeJson, formParams, isObject } from '../payload.ts';
+import { formParams, jsonIn } from '../payload.ts';
 import { isWithin, TOLERANCE_SECONDS } from '../verify/compare.ts';
 import { vonageSms } from '../verify/params.ts';
 import { headerOf, type RawRequest, type Scheme } from '../verify/request.ts';
@@ -101,21 +101,12 @@ const scheme: Scheme = (secrets) => {
 function paramsOf({ type, query, body }: RawRequest): readonly (readonly [string, string])[] {
   if (type === undefined) return [...query];
   if (type.essence === 'application/x-www-form-urlencoded') return [...formParams(body.toString('utf8'))];
-  const item = new Item(parsed(body.toString('utf8')));
+  const item = new Item(jsonIn(body.toString('utf8')));
   // What is no text is written out, so that nothing can be within it unsigned.
   return Object.entries(item.data).map(([name, value]) => [
     name,
     typeof value === 'string' ? value : JSON.stringify(value),
   ]);
-}
-
-function parsed(text: string): JsonObject {
-  try {
-    const data = decodeJson(text);
-    return isObject(data) ? data : {};
-  } catch {
-    return {};
-  }
 }
 
 export const vonage = provider({

@@ -1,5 +1,6 @@
 import { NotVerified } from '../../errors.ts';
 import { formParams } from '../payload.ts';
+import { digestOf } from '../repeat.ts';
 import { stripe } from '../verify/hmac.ts';
 import type { Scheme } from '../verify/request.ts';
 import { answered } from './answers.ts';
@@ -74,6 +75,8 @@ export const wpforms = provider({
       recipient: 'form_id',
       // It is 0 for every entry where none are kept.
       id: (item) => (item.is('entry_id', '0') ? undefined : item.at('entry_id')),
+      // Counted within a site, and anew where that is set up again.
+      event: (item) => (item.has('entry_id') && !item.is('entry_id', '0') ? digestOf(item.data) : undefined),
     },
   ],
 });

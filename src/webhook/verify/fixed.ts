@@ -1,6 +1,6 @@
 import { NotVerified } from '../../errors.ts';
 import { matchesAny } from './compare.ts';
-import { headerOf, type Scheme } from './request.ts';
+import { headerOf, type RawRequest, type Scheme } from './request.ts';
 
 /** The secret stands in a header, after `prefix` where there is one (`Bearer `). */
 export function inHeader(name: string, prefix = ''): Scheme {
@@ -29,10 +29,15 @@ export function inQuery(...names: readonly string[]): Scheme {
 /** RFC 7617. Each secret is `user:password`. */
 export const basic: Scheme = (secrets) => (request) => {
   const refuse = (why: string) => new NotVerified(why, { headers: { 'WWW-Authenticate': 'Basic realm="webhooks"' } });
-  const given = /^Basic +([A-Za-z0-9+/=_-]+)$/i.exec(headerOf(request, 'authorization') ?? '')?.[1];
-  if (given === undefined) return refuse('The header Authorization: Basic is missing.');
-  const credentials = Buffer.from(given, 'base64').toString('utf8');
+  const credentials = basicCredentials(request);
+  if (credentials === undefined) return refuse('The header Authorization: Basic is missing.');
   return matchesAny(secrets, credentials)
     ? undefined
     : refuse('The user name or password is not that of this channel.');
 };
+
+/** `user:password` of a request, as they are in its header. */
+export function basicCredentials(request: RawRequest): string | undefined {
+  const given = /^Basic +([A-Za-z0-9+/=_-]+)$/i.exec(headerOf(request, 'authorization') ?? '')?.[1];
+  return given === undefined ? undefined : Buffer.from(given, 'base64').toString('utf8');
+}

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { NotVerified } from '../../errors.ts';
 import { hash, isWithin, matchesAny, TOLERANCE_SECONDS } from './compare.ts';
-import { headerOf, type RawRequest, type Scheme } from './request.ts';
+import { assumedUrl, headerOf, type RawRequest, type Scheme } from './request.ts';
 
 /** More than any rotation needs; each costs us a little. */
 const MAX_SIGNATURES = 20;
@@ -40,6 +40,7 @@ export interface HmacTemplate {
 export function hmac(template: HmacTemplate): Scheme {
   const { header, read = asOne, prefix = '', encoding = 'hex', algorithm = 'sha256', key = String } = template;
   const isTimed = template.signed.includes('{timestamp}');
+  const isOfUrl = template.signed.some((part) => part.startsWith('{url'));
   const isOfBody = template.signed.some((part) => part.startsWith('{body')) && !template.signed.includes('{url}');
   const tolerance = template.toleranceSeconds ?? TOLERANCE_SECONDS;
 
@@ -69,7 +70,8 @@ export function hmac(template: HmacTemplate): Scheme {
       // Hex is written in both cases.
       const comparable = encoding === 'hex' ? bare.map((text) => text.toLowerCase()) : bare;
       if (!matchesAny(accepted, comparable)) {
-        return new NotVerified(`The signature in ${header} does not fit the request as it arrived.`);
+        const advice = isOfUrl ? ` ${assumedUrl(request)}` : '';
+        return new NotVerified(`The signature in ${header} does not fit the request as it arrived.${advice}`);
       }
       if (!isTimed || isWithin(tolerance, timestamp ?? '', now)) return undefined;
       return new NotVerified(`The time in ${source} is more than ${tolerance} s away from ours.`);

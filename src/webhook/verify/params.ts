@@ -3,7 +3,8 @@ import { parse, stringify } from 'node:querystring';
 import { NotVerified } from '../../errors.ts';
 import { formParams } from '../payload.ts';
 import { hash, matchesAny } from './compare.ts';
-import { headerOf, type RawRequest, type Scheme } from './request.ts';
+import { basicCredentials } from './fixed.ts';
+import { assumedUrl, headerOf, type RawRequest, type Scheme } from './request.ts';
 
 /** Schemes over the URL and the parameters of a form, in the order of their names rather than as they came. */
 
@@ -56,10 +57,8 @@ export const twilio: Scheme = (secrets) => (request) => {
     ),
   );
   if (matchesAny(accepted, given)) return undefined;
-  return new NotVerified(
-    `The signature in X-Twilio-Signature does not fit. It is made over the URL, which is taken to be ${shown(request.url)}: ` +
-      'if Twilio calls another one, set PUBLIC_URL. It is made with the primary auth token.',
-  );
+  const advice = 'It is made with the primary auth token.';
+  return new NotVerified(`The signature in X-Twilio-Signature does not fit. ${assumedUrl(request)} ${advice}`);
 };
 
 /**
@@ -76,9 +75,8 @@ function twilioUrls(request: RawRequest): readonly string[] {
 
 /** A user name and password in the URL reach us as a header, and are part of what is signed. */
 function withCredentials(request: RawRequest): readonly string[] {
-  const credentials = /^Basic +([A-Za-z0-9+/=_-]+)$/i.exec(headerOf(request, 'authorization') ?? '')?.[1];
-  if (credentials === undefined) return [];
-  return [request.url.replace('://', () => `://${Buffer.from(credentials, 'base64').toString('utf8')}@`)];
+  const credentials = basicCredentials(request);
+  return credentials === undefined ? [] : [request.url.replace('://', () => `://${credentials}@`)];
 }
 
 const AUTHORITY = /^(https?:\/\/(?:[^/?#@]*@)?(?:\[[^\]]*\]|[^:/?#]*))(:\d+)?/i;
@@ -92,11 +90,6 @@ function withPort(url: string): string {
     AUTHORITY,
     (_, host: string, port?: string) => host + (port ?? (/^https/i.test(url) ? ':443' : ':80')),
   );
-}
-
-/** Without the query, which may hold secrets. */
-function shown(url: string): string {
-  return url.replace(/\?.*$/s, '?…');
 }
 
 /**
@@ -118,10 +111,7 @@ export const plivoV3: Scheme = (secrets) => (request) => {
     .flatMap((name) => headerOf(request, name)?.split(',') ?? [])
     .map((text) => text.trim());
   if (matchesAny(accepted, given)) return undefined;
-  return new NotVerified(
-    `The signature in X-Plivo-Signature-V3 does not fit. It is made over the URL, which is taken to be ${shown(request.url)}: ` +
-      'if Plivo calls another one, set PUBLIC_URL.',
-  );
+  return new NotVerified(`The signature in X-Plivo-Signature-V3 does not fit. ${assumedUrl(request)}`);
 };
 
 /**

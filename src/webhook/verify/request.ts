@@ -41,3 +41,8 @@ export function headerOf({ headers }: Pick<RawRequest, 'headers'>, name: string)
   const value = headers[name.toLowerCase()];
   return Array.isArray(value) ? value.join(', ') : value;
 }
+
+/** For refusals of what signs its URL: which one was taken for it, without the query, which may hold secrets. */
+export function assumedUrl({ url }: Pick<RawRequest, 'url'>): string {
+  return `It is made over the URL, which is taken to be ${url.replace(/\?.*$/s, '?…')}: if another one is called, set PUBLIC_URL.`;
+}

@@ -1,7 +1,6 @@
 import { type KeyObject, verify, X509Certificate } from 'node:crypto';
 import { NotVerified, Unavailable } from '../../errors.ts';
-import { parseJson } from '../../json.ts';
-import type { Json } from '../../message.ts';
+import { isObject, jsonIn } from '../payload.ts';
 import type { Check } from './request.ts';
 
 /**
@@ -72,17 +71,9 @@ export function sns(topicArn: string, pinned: string | undefined): Check {
 
 /** Nothing that is signed is other than text. */
 function fieldsOf(text: string): Readonly<Record<string, string | undefined>> {
-  const data = parsed(text);
-  if (typeof data !== 'object' || data === null) return {};
+  const data = jsonIn(text);
+  if (!isObject(data)) return {};
   return Object.fromEntries(
     Object.entries(data).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),
   );
-}
-
-function parsed(text: string): Json {
-  try {
-    return parseJson(text);
-  } catch {
-    return null;
-  }
 }

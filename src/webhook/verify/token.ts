@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { NotVerified } from '../../errors.ts';
-import { parseJson } from '../../json.ts';
+import { isObject, jsonIn } from '../payload.ts';
 import { hash, matchesAny } from './compare.ts';
 import { headerOf, type RawRequest, type Scheme } from './request.ts';
 
@@ -35,12 +35,8 @@ export function token({ header, prefix = '', judge }: TokenTemplate): Scheme {
 }
 
 function decode(part: string): Claims | undefined {
-  try {
-    const value = parseJson(Buffer.from(part, 'base64url').toString('utf8'));
-    return typeof value === 'object' && value !== null ? { ...value } : undefined;
-  } catch {
-    return undefined;
-  }
+  const value = jsonIn(Buffer.from(part, 'base64url').toString('utf8'));
+  return isObject(value) ? value : undefined;
 }
 
 /** Whether a claim is the SHA-256 of this, in hex. */
