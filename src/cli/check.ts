@@ -1,3 +1,5 @@
+import fetch from 'node-fetch';
+import { type Probed, probe } from '../haptik/probe.ts';
 import { checkRouting } from '../routing/load.ts';
 import { formatProblem, type Problem, RoutingRefused } from '../routing/problem.ts';
 import type { Verify } from '../routing/schema.ts';
@@ -10,6 +12,8 @@ interface Options {
   readonly json?: boolean;
   /** Warnings count as faults: the exit code says so. */
   readonly strict?: boolean;
+  /** Ask Haptik about each account's credentials. */
+  readonly live?: boolean;
 }
 
 /** Exit code of sysexits.h for what is configured wrong. */
@@ -32,8 +36,41 @@ export async function check(file: string | undefined, options: Options, env: Env
     return;
   }
   const { table, warnings } = checked;
-  console.log(options.json ? json({ version: table.version, problems: [], warnings }) : summary(path, table, warnings));
-  if (options.strict && warnings.length > 0) process.exitCode = EXIT_CONFIG;
+  const accounts = options.live ? await probeAll(table) : undefined;
+  const { version } = table;
+  console.log(options.json ? json({ version, problems: [], warnings, accounts }) : summary(path, table, warnings));
+  if (accounts && !options.json) console.log(liveSummary(accounts));
+  const isRefused = accounts?.some(({ credentials }) => credentials === 'refused') ?? false;
+  if (isRefused || (options.strict && warnings.length > 0)) process.exitCode = EXIT_CONFIG;
+}
+
+interface ProbedAccount {
+  readonly name: string;
+  readonly credentials: Probed['is'];
+  readonly why?: string;
+}
+
+function probeAll({ accounts }: RoutingTable): Promise<readonly ProbedAccount[]> {
+  return Promise.all(
+    [...accounts.values()].map(async (account) => {
+      const { is: credentials, ...rest } = await probe(account, fetch);
+      return { name: account.name, credentials, ...rest };
+    }),
+  );
+}
+
+const SAID: Readonly<Record<Probed['is'], string>> = {
+  accepted: 'accepted',
+  refused: 'refused: check client_id and token',
+  unknown: 'cannot tell',
+};
+
+function liveSummary(accounts: readonly ProbedAccount[]): string {
+  const lines = accounts.map(
+    ({ name, credentials, why }) => `  ${name}   ${SAID[credentials]}${why === undefined ? '' : ` (${why})`}`,
+  );
+  const basis = "Credentials, by Haptik's answer to an empty message (observed, not promised by its documentation)";
+  return ['', basis, ...lines].join('\n');
 }
 
 function summary(path: string, { accounts, file, version }: RoutingTable, warnings: readonly Problem[]): string {

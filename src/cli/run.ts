@@ -42,6 +42,7 @@ export async function run(
     .argument('[file]', 'the routing file; ROUTING_FILE where left out')
     .option('--json', 'print JSON: version, problems, warnings')
     .option('--strict', 'end with 78 where there are warnings too')
+    .option('--live', "ask Haptik whether it accepts each account's credentials, by an empty message")
     .action(async (file, options) => (await import('./check.ts')).check(file, options, env));
 
   program

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
-import { CREDENTIALS } from '../support/bridge.ts';
+import { CREDENTIALS, startSimulator } from '../support/bridge.ts';
 import { temporaryFolder, until } from '../support/fixtures.ts';
 import { ROOT, runCli } from '../support/process.ts';
 
@@ -129,6 +129,40 @@ describe('check', () => {
         problems: [{ code: 'dangling', message: expect.any(String), file: 'routing.yaml', line: 3, column: 21 }],
         warnings: [],
       },
+    ]);
+  });
+});
+
+describe('check --live', () => {
+  const file = (accounts: Readonly<Record<string, string>>) => `accounts:
+${Object.entries(accounts)
+  .map(([name, more]) => `  ${name}: { client_id: ${CREDENTIALS.clientId}, ${more} }`)
+  .join('\n')}
+channels: { chat: { verify: none } }
+routes: [${Object.keys(accounts).map((name, index) => `{ channel: chat, when: { text: "${name}" }, account: ${name}, business_id: ${index}, auth_id: x }`)}]
+`;
+
+  test('says of each account what Haptik says of its credentials', async () => {
+    const { simulator, url } = await startSimulator();
+    const cwd = await temporaryFolder();
+    const good = `base_url: "${url}", token: ${CREDENTIALS.token}`;
+    await writeFile(
+      join(cwd, 'routing.yaml'),
+      file({ good, wrong: `base_url: "${url}", token: nonsense`, gone: 'base_url: "http://127.0.0.1:9", token: t' }),
+    );
+    const program = runCli(['check', '--live'], { cwd });
+    expect(await program.ended()).toBe(78);
+    expect(program.output()).toMatch(
+      /^ {2}good {3}accepted\n {2}wrong {3}refused: check client_id and token\n {2}gone {3}cannot tell \(ECONNREFUSED\)$/m,
+    );
+    expect(program.output()).not.toContain(CREDENTIALS.token);
+    expect(simulator.messages).toEqual([]);
+    await writeFile(join(cwd, 'routing.yaml'), file({ good }));
+    simulator.addFault({ count: 1, status: 503 });
+    const json = runCli(['check', '--live', '--json'], { cwd });
+    expect([await json.ended(), JSON.parse(json.output()).accounts]).toEqual([
+      0,
+      [{ name: 'good', credentials: 'unknown', why: 'HTTP 503' }],
     ]);
   });
 });
