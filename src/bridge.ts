@@ -6,6 +6,7 @@ import { createAdminApp } from './admin/app.ts';
 import { createApp } from './app.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { explain, explanationView } from './explain.ts';
+import { messageOf } from './fault.ts';
 import { createClient } from './haptik/client.ts';
 import { createDeliver } from './haptik/deliver.ts';
 import { listen } from './listen.ts';
@@ -114,9 +115,9 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     try {
       await live.reload();
     } catch (error) {
-      if (!(error instanceof RoutingRefused)) throw error;
       metrics.routingRefused();
-      const problems = error.problems.map(formatProblem);
+      // Something else than the file may be unreadable too, such as .env.
+      const problems = error instanceof RoutingRefused ? error.problems.map(formatProblem) : [messageOf(error)];
       log.error('routing file refused: the table before stays in force', { version: live.table.version, problems });
       throw error;
     }
@@ -155,8 +156,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     wake: () => dispatcher.wakeAll(),
     live,
     reload: () => reload('an operator'),
-    explain: (question) => explain(live.table, providers, question),
-    viewExplanation: explanationView,
+    explain: async (question) => explanationView(await explain(live.table, providers, question)),
   });
 
   const listeners = [

@@ -47,6 +47,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   app: ['errors', 'middleware', 'type metrics', 'webhook'],
   bridge: [
+    'fault',
     'clock',
     'listen',
     'log',

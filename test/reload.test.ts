@@ -179,6 +179,27 @@ describe('a reload', () => {
   });
 });
 
+test('what the file refers to may be unreadable in the moment of a reload: that is told, and changes nothing', async () => {
+  const folder = await temporaryFolder();
+  let isReadable = true;
+  const env = () => {
+    if (!isReadable) throw new Error('EACCES: .env');
+    return { HAPTIK_BASE_URL: 'http://127.0.0.1:9' };
+  };
+  const { admin, bridge, lines } = await startTestBridge({
+    routing: version(0),
+    folder,
+    overrides: { clock: HASTE, env },
+  });
+  const { body: before } = await admin.get('/api/routing');
+  isReadable = false;
+  await bridge.reload();
+  expect(lines).toContainEqual(
+    expect.objectContaining({ level: 'error', version: before.version, problems: ['EACCES: .env'] }),
+  );
+  expect((await admin.get('/api/routing')).body.version).toBe(before.version);
+});
+
 test('a file that is missing in the moment of a start stops it; in that of a reload it does not', async () => {
   const { admin, path, routing } = await start();
   const { version: before } = await routing();

@@ -1,6 +1,6 @@
 import { Router } from 'express';
 import { Invalid, NotFound, Refusal } from '../errors.ts';
-import type { Explanation, Question } from '../explain.ts';
+import type { Question } from '../explain.ts';
 import { messageOf, propertyOf } from '../fault.ts';
 import type { LiveTable } from '../routing/live.ts';
 import { emptyBody, explainBody, problemsOf, read, routingView } from './shapes.ts';
@@ -10,12 +10,11 @@ export interface RoutingOptions {
   /** @throws {RoutingRefused} when the file is refused */
   readonly reload: () => Promise<void>;
   /** @throws {UnknownChannel}; {Refusal} as the channel would refuse it */
-  readonly explain: (question: Question) => Promise<Explanation>;
-  readonly viewExplanation: (explanation: Explanation) => object;
+  readonly explain: (question: Question) => Promise<object>;
 }
 
 /** The routing table in force, and the file that is to be the next. */
-export function routing({ live, reload, explain, viewExplanation }: RoutingOptions): Router {
+export function routing({ live, reload, explain }: RoutingOptions): Router {
   const router = Router();
 
   router.get('/routing', (_request, response) => {
@@ -38,7 +37,7 @@ export function routing({ live, reload, explain, viewExplanation }: RoutingOptio
       if (!(error instanceof Refusal)) throw error;
       throw new Invalid([{ path: 'payload', message: `would be answered ${error.status}: ${error.message}` }]);
     });
-    response.json(viewExplanation(explanation));
+    response.json(explanation);
   });
   return router;
 }

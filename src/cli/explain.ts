@@ -101,9 +101,9 @@ function report({ message, routes, placement, request }: Explained): string {
 }
 
 function describe({ route, conditions }: Trace): string {
-  const failed = conditions.filter(({ holds }) => !holds).map(({ subject }) => subject);
-  if (failed.length > 0) return `${route}  does not fit: ${failed.join(', ')}`;
-  return `${route}  fits${conditions.length === 0 ? ': any message' : `: ${conditions.map(({ subject }) => subject).join(', ')}`}`;
+  const failed = conditions.filter(({ holds }) => !holds);
+  const named = (failed.length > 0 ? failed : conditions).map(({ subject }) => subject).join(', ');
+  return `${route}  ${failed.length > 0 ? 'does not fit' : 'fits'}: ${named || 'any message'}`;
 }
 
 /** With the token masked, so that it can be shown to others. */

@@ -32,6 +32,11 @@ export function userRequest(authId: string, profile: UserProfile): UserProfile &
   return { auth_id: authId, ...profile };
 }
 
+/** With what each call says who calls. */
+export function headersOf({ token, clientId }: Pick<HaptikAccount, 'token' | 'clientId'>): Record<string, string> {
+  return { Authorization: `Bearer ${token}`, 'client-id': clientId, 'Content-Type': 'application/json' };
+}
+
 /** The part of a 200 that proves that the message was logged. */
 export const loggedMessage = z.object({
   message_id: z.union([z.number(), z.string().min(1)]).transform(String),

@@ -4,7 +4,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import type { Socket } from 'node:net';
 import type fetch from 'node-fetch';
 import { messageOf, propertyOf } from '../fault.ts';
-import type { HaptikAccount } from './api.ts';
+import { type HaptikAccount, headersOf } from './api.ts';
 
 /** How one call ended: with an answer, or with none. */
 export type Answer =
@@ -62,11 +62,7 @@ export function createClient({ fetch, timeoutMs }: ClientOptions): { readonly po
     try {
       const sent = fetch(url, {
         method: 'POST',
-        headers: {
-          Authorization: `Bearer ${account.token}`,
-          'client-id': account.clientId,
-          'Content-Type': 'application/json',
-        },
+        headers: headersOf(account),
         body: Buffer.from(JSON.stringify(body)),
         agent: watched(url.protocol === 'https:' ? agents['https:'] : agents['http:'], call),
         redirect: 'manual',

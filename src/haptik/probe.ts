@@ -1,6 +1,6 @@
 import type fetch from 'node-fetch';
 import { messageOf, propertyOf } from '../fault.ts';
-import type { HaptikAccount } from './api.ts';
+import { type HaptikAccount, headersOf } from './api.ts';
 
 /** What is known of an account's credentials; `why` where Haptik's answer says nothing of them. */
 export type Probed = { readonly is: 'accepted' | 'refused' } | { readonly is: 'unknown'; readonly why: string };
@@ -15,11 +15,7 @@ export async function probe(account: HaptikAccount, call: typeof fetch): Promise
   try {
     const { status } = await call(account.messageUrl, {
       method: 'POST',
-      headers: {
-        Authorization: `Bearer ${account.token}`,
-        'client-id': account.clientId,
-        'Content-Type': 'application/json',
-      },
+      headers: headersOf(account),
       body: '{}',
       redirect: 'manual',
       signal: AbortSignal.timeout(TIMEOUT_MS),

@@ -48,11 +48,7 @@ const FULL_RETRY_SECONDS = 30;
 /** From untrusted bytes to stored messages: one line a step, one kind of refusal a line. */
 export function receive(options: ReceiveOptions): RequestHandler {
   const budget = new BodyBudget(BODIES_TOGETHER_BYTES);
-  const limitRate = rateLimiter((request) => {
-    const channel = channelOf(request, options.table(), options);
-    const { rateLimit } = providerOf(channel, options.providers);
-    return rateLimit === undefined ? undefined : (channel.rate_limit ?? rateLimit);
-  });
+  const limitRate = rateLimiter();
   const { log, metrics } = options;
 
   return async (request, response) => {
@@ -62,7 +58,9 @@ export function receive(options: ReceiveOptions): RequestHandler {
     const method = methodOf(request, provider);
     response.set(provider.cors?.(channel, request.headers) ?? {});
     if (method === 'OPTIONS') return void response.status(204).end();
-    await limitRate(request, response);
+    if (provider.rateLimit !== undefined) {
+      await limitRate(request, response, channel.rate_limit ?? provider.rateLimit);
+    }
     const greeting = provider.greet?.({ method, query: queryOf(request) }, channel);
     if (greeting) {
       metrics.ignored(channel.name, 'handshake');
