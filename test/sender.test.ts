@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { getCountries, getCountryCallingCode } from 'libphonenumber-js/min';
 import { type CountryCode, isCountry, normaliseSender, phoneNumber, type SenderKind } from '../src/sender.ts';
 
 // Frozen: ids of live users are made from these forms. A row may be added; one that has to be changed splits a user in two.
@@ -121,6 +122,25 @@ test('a phone number is E.164, or there is none', () => {
       expect(phoneNumber(raw, country) ?? '+1').toMatch(/^\+[1-9][0-9]{0,16}$/);
     }),
     { numRuns: 2_000 },
+  );
+});
+
+/** Where a prefix of the country's own may be taken for the beginning of the number. */
+const written = fc
+  .tuple(
+    fc.constantFrom(...getCountries().map((country) => getCountryCallingCode(country)), '800', '881', '999'),
+    fc.constantFrom('', '0', '00', '1', '8', '9', '15', '044'),
+    fc.string({ unit: fc.constantFrom(...'0123456789'), minLength: 3, maxLength: 11 }),
+  )
+  .map((parts) => `+${parts.join('')}`);
+
+test('what is known without reading a number is what reading it gives, whoever reads it', () => {
+  fc.assert(
+    fc.property(written, anyCountry, anyKind, (raw, country, kind) => {
+      const read = kind === 'id' ? raw : (phoneNumber(raw) ?? raw);
+      expect(normaliseSender(raw, country, kind)).toBe(read);
+    }),
+    { numRuns: 10_000 },
   );
 });
 

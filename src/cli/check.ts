@@ -73,7 +73,7 @@ function liveSummary(accounts: readonly ProbedAccount[]): string {
   return ['', basis, ...lines].join('\n');
 }
 
-function summary(path: string, { accounts, file, version }: RoutingTable, warnings: readonly Problem[]): string {
+function summary(path: string, { accounts, file, senders, version }: RoutingTable, warnings: readonly Problem[]): string {
   const channels = Object.entries(file.channels).map(
     ([name, { provider, verify }]) => `  POST /webhooks/${name}   ${provider}, ${schemeOf(verify)}`,
   );
@@ -92,7 +92,7 @@ function summary(path: string, { accounts, file, version }: RoutingTable, warnin
     ...channels,
     'Routes, the first that fits decides',
     ...routes,
-    `Known senders: ${Object.keys(file.senders).length}`,
+    `Known senders: ${senders.size.toLocaleString('en')}`,
     ...(warnings.length > 0 ? ['', 'Probably not meant', ...warnings.map(formatProblem)] : []),
   ].join('\n');
 }

@@ -32,17 +32,24 @@ const endpoint = compiled('bad_url', (source) => {
 
 const account = z
   .strictObject({
-    base_url: endpoint.optional(),
-    message_url: endpoint.optional(),
-    user_url: endpoint.optional(),
-    allow_http: z.boolean().default(false),
-    client_id: headerValue,
-    token: headerValue,
-    register_users: z.boolean().default(true),
-    max_concurrency: positive.optional(),
-    max_per_second: pace.optional(),
-    auth_id_pattern: pattern.prefault(DEFAULT_AUTH_ID_PATTERN),
-    max_length: positive.optional(),
+    base_url: endpoint.optional().describe('Where Haptik is, such as https://example.haptikapi.com.'),
+    message_url: endpoint
+      .optional()
+      .describe('The whole URL for messages, where it differs for you; without base_url.'),
+    user_url: endpoint.optional().describe('The whole URL for registrations, where it differs for you.'),
+    allow_http: z.boolean().default(false).describe('Plain http, which shows the token to the network, is fine here.'),
+    client_id: headerValue.describe(`The client-id that Haptik gave, as \${NAME}.`),
+    token: headerValue.describe(`The token that Haptik gave, as \${NAME}.`),
+    register_users: z
+      .boolean()
+      .default(true)
+      .describe('A user whom Haptik does not know is registered; else a dead letter.'),
+    max_concurrency: positive.optional().describe('Conversations in flight; DELIVERY_CONCURRENCY by default.'),
+    max_per_second: pace.optional().describe('Attempts begun in a second; no limit by default.'),
+    auth_id_pattern: pattern
+      .prefault(DEFAULT_AUTH_ID_PATTERN)
+      .describe('What an auth_id must be, as a pattern (RE2); by default what Haptik documents.'),
+    max_length: positive.optional().describe('Longer texts are cut, and marked with …; no limit by default.'),
   })
   .superRefine((value, context) => {
     const refuse = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message });
@@ -59,26 +66,33 @@ const account = z
     if (value.base_url !== undefined && (value.message_url ?? value.user_url) !== undefined) {
       refuse(['base_url'], 'stands beside message_url or user_url; give base_url, or the whole URLs');
     }
-  }, WHEN_KEYS_ARE_FINE);
+  }, WHEN_KEYS_ARE_FINE)
+  .describe('One set of Haptik credentials, and how much it may be asked for.');
 
 const scalar = z.union([z.string(), z.number(), z.boolean()], 'expected text or a number').transform(String);
 const condition = z.union(
   [
-    scalar.transform((value): Wanted => ({ values: [value] })),
-    z
-      .array(scalar)
-      .min(1, 'must hold at least one value')
-      .transform((values): Wanted => ({ values })),
     z
       .strictObject({
-        prefix: text.transform((prefix) => ({ prefix, fits: startsWith(prefix) })).optional(),
-        matches: compiled('bad_pattern', (pattern) => ({ pattern, fits: matches(pattern) })).optional(),
+        prefix: text
+          .transform((prefix) => ({ prefix, fits: startsWith(prefix) }))
+          .optional()
+          .describe('What it begins with.'),
+        matches: compiled('bad_pattern', (pattern) => ({ pattern, fits: matches(pattern) }))
+          .optional()
+          .describe('A pattern (RE2) that fits somewhere in it, such as "(?i)^billing".'),
       })
       .refine(({ prefix, matches }) => (prefix === undefined) !== (matches === undefined), {
         error: 'needs exactly one of prefix, matches',
         ...WHEN_KEYS_ARE_FINE,
       })
+      .meta({ minProperties: 1, maxProperties: 1 })
       .transform(({ prefix, matches }): Wanted => prefix ?? matches ?? { values: [] }),
+    scalar.transform((value): Wanted => ({ values: [value] })),
+    z
+      .array(scalar)
+      .min(1, 'must hold at least one value')
+      .transform((values): Wanted => ({ values })),
   ],
   'expected a value, a list of values, { prefix: … } or { matches: … }',
 );
@@ -110,25 +124,40 @@ const when = z
     Object.entries(entries).map(([key, wanted]) => ({ subject: key, path: subjectOf(key), wanted })),
   );
 
-const route = z.strictObject({
-  channel: name,
-  account: name.optional(),
-  when: when.prefault({}),
-  business_id: wholeNumber(0, 'expected a whole number such as 343, the number that Haptik gave'),
-  auth_id: liquid.optional(),
-  message_body: liquid.optional(),
-  user: z
-    .strictObject({
-      name: liquid.optional(),
-      email: liquid.optional(),
-      mobile_no: liquid.optional(),
-      language_code: liquid.optional(),
-      custom_data: z.record(z.string(), liquid).optional(),
-    })
-    .optional(),
-  on_unknown: z.enum(['retry', 'stop']).default('retry'),
-  on_dead: z.enum(['continue', 'stop']).default('continue'),
-});
+const route = z
+  .strictObject({
+    channel: name.describe('The channel whose messages it is for.'),
+    account: name.optional().describe('The account by which Haptik is told; may be left out while there is one.'),
+    when: when.prefault({}).describe('What must hold of the message, all of it; any message by default.'),
+    business_id: wholeNumber(0, 'expected a whole number such as 343, the number that Haptik gave').describe(
+      'The business that the message is for: the number that Haptik gave.',
+    ),
+    auth_id: liquid
+      .optional()
+      .describe('Whom Haptik knows the sender as, as a template; senders come before it. "sms{{ sender | digits }}"'),
+    message_body: liquid
+      .optional()
+      .describe('The text that Haptik gets, as a template; the text of the message by default.'),
+    user: z
+      .strictObject({
+        name: liquid.optional().describe('Their name, as a template.'),
+        email: liquid.optional().describe('Their e-mail address, as a template.'),
+        mobile_no: liquid.optional().describe('Their phone number, as a template.'),
+        language_code: liquid.optional().describe('Their language, such as en, as a template.'),
+        custom_data: z.record(z.string(), liquid).optional().describe('Anything else, by name, as templates.'),
+      })
+      .optional()
+      .describe('With what an unknown user is registered; name, email and phone of the payload by default.'),
+    on_unknown: z
+      .enum(['retry', 'stop'])
+      .default('retry')
+      .describe('When nobody knows whether it arrived: send it again, or stop the conversation for a person.'),
+    on_dead: z
+      .enum(['continue', 'stop'])
+      .default('continue')
+      .describe('When it is given up: the conversation continues without it, or stops for a person.'),
+  })
+  .describe('Which messages it is for, and what Haptik is told: business_id, auth_id, text.');
 
 /**
  * The routing file, strictly: unknown keys are refused everywhere, and each text that means something (a path, a
@@ -136,10 +165,23 @@ const route = z.strictObject({
  */
 export function routingFile(providers: Catalog) {
   return z.strictObject({
-    accounts: z.record(name, account).refine(isFilled, 'must hold at least one account'),
-    channels: z.record(name, channel(providers)).refine(isFilled, 'must hold at least one channel'),
-    routes: z.array(route).min(1, 'must hold at least one route'),
-    senders: z.record(z.string().regex(/\S/, 'a sender is not blank'), text).default({}),
+    accounts: z
+      .record(name, account)
+      .refine(isFilled, 'must hold at least one account')
+      .meta({ description: 'Sets of Haptik credentials, by names of your own.', minProperties: 1 }),
+    channels: z
+      .record(name, channel(providers))
+      .refine(isFilled, 'must hold at least one channel')
+      .meta({ description: 'The inbound endpoints: each is POST /webhooks/<name>.', minProperties: 1 }),
+    routes: z
+      .array(route)
+      .min(1, 'must hold at least one route')
+      .describe("What becomes of a message: of its channel's routes the first that fits decides."),
+    senders: z
+      .record(z.string().regex(/\S/, 'a sender is not blank'), text)
+      .default({})
+      .describe('Whom your systems know already, before any template: sender to auth_id.'),
+    senders_file: text.optional().describe('A file of many more senders: a line each, sender,auth_id.'),
   });
 }
 

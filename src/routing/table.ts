@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { messageOf } from '../fault.ts';
 import type { Delivery, Message, Placement, UnroutedReason, UserProfile } from '../message.ts';
-import { type CountryCode, normaliseSender, type SenderKind } from '../sender.ts';
+import { normaliseSender, type SenderRule } from '../sender.ts';
 import type { Catalog } from './catalog.ts';
 import { oneOf } from './condition.ts';
 import type { AccountConfig, ChannelConfig, RouteConfig, RoutingFile } from './schema.ts';
+import { type Senders, senderRuleOf } from './senders.ts';
 import type { Template } from './templates.ts';
 
 /** One set of Haptik credentials, ready to be called with. */
@@ -27,15 +28,20 @@ export interface Channel extends ChannelConfig {
   readonly senders: SenderRule;
 }
 
-export interface SenderRule {
-  readonly kind: SenderKind;
-  readonly country: CountryCode | undefined;
+/** What one version of the routing file was made of. */
+export interface Origin {
+  /** Hash of the content of the file, and of its senders file. */
+  readonly version: string;
+  /** The text of the file. */
+  readonly source: string;
+  /** Where its senders file is; undefined where it has none. */
+  readonly sendersFile?: string | undefined;
+  /** Of both files. */
+  readonly senders: Senders;
 }
 
 /** One version of the routing file, compiled. Immutable: whoever holds one sees one table. */
-export interface RoutingTable {
-  /** Hash of the file's content. */
-  readonly version: string;
+export interface RoutingTable extends Origin {
   readonly accounts: ReadonlyMap<string, Account>;
   readonly channels: ReadonlyMap<string, Channel>;
   readonly file: RoutingFile;
@@ -68,15 +74,13 @@ const MESSAGE_PATH = '/v1.0/log_message_from_user/';
 const USER_PATH = '/v1.0/user/';
 const FINGERPRINT_LENGTH = 16;
 
-export function createTable(file: RoutingFile, version: string, providers: Catalog): RoutingTable {
+export function createTable(file: RoutingFile, origin: Origin, providers: Catalog): RoutingTable {
   const accounts = new Map(Object.entries(file.accounts).map(([name, config]) => [name, toAccount(name, config)]));
   const channels = new Map(
     Object.entries(file.channels).map(([name, config]) => {
-      const kind = providers[config.provider]?.sender ?? 'phone';
-      return [name, { ...config, name, senders: { kind, country: config.default_country } }];
+      return [name, { ...config, name, senders: senderRuleOf(config, providers) }];
     }),
   );
-  const knownAs = sendersByRule(file.senders, channels.values());
   const routes = new Map<string, Route[]>();
   for (const [index, config] of file.routes.entries()) {
     const accountName = config.account ?? [...accounts.keys()][0] ?? '';
@@ -88,7 +92,7 @@ export function createTable(file: RoutingFile, version: string, providers: Catal
     routes.set(config.channel, siblings);
   }
   return {
-    version,
+    ...origin,
     accounts,
     channels,
     file,
@@ -104,7 +108,12 @@ export function createTable(file: RoutingFile, version: string, providers: Catal
       if (route === undefined) {
         return { route: null, dead: 'unroutable', detail: `no route of channel ${channel} fits this message` };
       }
-      return deliveryBy(route, channel, message, knownAs(message.sender, channels.get(channel)?.senders));
+      return deliveryBy(
+        route,
+        channel,
+        message,
+        origin.senders.authIdOf(message.sender, channels.get(channel)?.senders),
+      );
     },
     trace(channel, message) {
       return (routes.get(channel) ?? []).map(({ label, tests }) => ({
@@ -169,24 +178,6 @@ function holdsBy({ subject, path, wanted }: RouteConfig['when'][number], rule: S
       return ({ fields }) => fits(path.read(fields));
     }
   }
-}
-
-/**
- * The auth_id of a sender that the file lists. What a channel's rule makes of a key may be another sender than elsewhere (a
- * number without `+`), so each rule has a list of the keys that read differently under it.
- */
-function sendersByRule(senders: RoutingFile['senders'], channels: Iterable<Channel>) {
-  const listed = (rule?: SenderRule) =>
-    new Map(Object.entries(senders).map(([sender, id]) => [normaliseSender(sender, rule?.country, rule?.kind), id]));
-  const nameOf = ({ kind, country }: SenderRule) => `${kind} ${country}`;
-  const everywhere = listed();
-  const byRule = new Map<string, ReadonlyMap<string, string>>();
-  for (const { senders: rule } of channels) {
-    if (byRule.has(nameOf(rule))) continue;
-    byRule.set(nameOf(rule), new Map([...listed(rule)].filter(([sender]) => !everywhere.has(sender))));
-  }
-  return (sender: string, rule: SenderRule | undefined): string | undefined =>
-    everywhere.get(sender) ?? (rule && byRule.get(nameOf(rule))?.get(sender));
 }
 
 type Rendered = { readonly text: string } | { readonly fault: string };

@@ -88,6 +88,28 @@ describe('the table in force follows its file', () => {
   });
 });
 
+test('the senders file is looked at as the routing file is, also while it is missing or refused', async () => {
+  const { folder, path, live, becomes } = await open();
+  const senders = join(folder, 'senders.csv');
+  const knows = (authId: string) =>
+    until(`${authId} is known`, () => [...live.table.senders.entries()].some(([, id]) => id === authId));
+  const isRefused = (code: string) => until(`it is ${code}`, () => live.refused?.problems[0]?.code === code);
+  await writeFile(path, file('two', 'senders_file: senders.csv'));
+  await isRefused('unreadable_file');
+  await writeFile(senders, 'a,CUST1');
+  await becomes('two');
+  await knows('CUST1');
+  const { version } = live.table;
+  await writeFile(senders, 'a;CUST2');
+  await isRefused('csv');
+  expect(live.table.version).toBe(version);
+  await writeFile(join(folder, 'next.csv'), 'a,CUST3');
+  await rename(join(folder, 'next.csv'), senders);
+  await knows('CUST3');
+  expect(live.refused).toBeUndefined();
+  expect(live.table.version).not.toBe(version);
+});
+
 describe('a file that is refused', () => {
   test('changes nothing, and says why and since when, until it is mended', async () => {
     const { path, live, becomes, clock } = await open();

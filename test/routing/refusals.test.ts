@@ -172,7 +172,7 @@ refused('a blank sender', senders('\n  ▸" ": A'), ['bad_name', /: a sender is 
 // Unknown keys
 refused('an unknown section', `${ACCOUNTS}${CHANNELS}${ROUTES}\n▸route: []`, [
   'unknown_key',
-  /^route: unknown key; accepted are accounts, channels, routes, senders$/,
+  /^route: unknown key; accepted are accounts, channels, routes, senders, senders_file$/,
 ]);
 refused('an unknown key of an account', account(`${GOOD_ACCOUNT}, ▸tokn: x`), [
   'unknown_key',
@@ -801,7 +801,7 @@ test('a routing file that is not there is told with what to do', async () => {
     problems: [
       {
         code: 'unreadable_file',
-        message: 'there is no such file; copy routing.example.yaml to begin with, or name another (ROUTING_FILE)',
+        message: 'there is no such file; haptik-bridge init writes one to begin with, or name another (ROUTING_FILE)',
         file,
         line: 1,
         column: 1,

@@ -614,12 +614,6 @@ routes: [{ channel: chat, business_id: \${BUSINESS}, auth_id: a }]
   });
 });
 
-test('the version changes with the file and with nothing else', () => {
-  const version = (channel: string) => oneRoute(`auth_id: ${channel}`).version;
-  expect(version('a')).toBe(version('a'));
-  expect(version('a')).not.toBe(version('b'));
-});
-
 test('placing never throws, whatever a stranger sends', () => {
   const table = tableOf(`routes:
   - { channel: chat, business_id: 1, auth_id: "{{ fields.a | slice: 1 | alnum }}", when: { fields.a.b: { matches: x } } }

@@ -1,0 +1,88 @@
+import { stat } from 'node:fs/promises';
+import type { Clock } from '../clock.ts';
+import { propertyOf } from '../fault.ts';
+import type { Catalog } from './catalog.ts';
+import { complete, readRouting } from './load.ts';
+import { RoutingRefused } from './problem.ts';
+import type { Environment } from './references.ts';
+import { sendersFileOf } from './senders-file.ts';
+import type { RoutingTable } from './table.ts';
+
+export interface SteadyOptions {
+  readonly file: string;
+  /** Where `${VAR}` is looked up, anew for each reading. */
+  readonly env: () => Environment;
+  readonly providers: Catalog;
+  readonly clock: Pick<Clock, 'sleep'>;
+}
+
+/** A file that is being written stands still for less. */
+export const STILL_MS = 200;
+/** Who writes for longer than this (10 s) is told to try again. */
+const MAX_LOOKS = 50;
+
+/**
+ * A routing file, with its senders file, that others write to at any time: half a file may be a good one that lacks its end.
+ * Looks are cheap, and see what notifications of a network's or container's file system do not.
+ */
+export class SteadyFile {
+  readonly #options: SteadyOptions;
+  #sendersFile: string | undefined;
+  /** What they looked like from outside when they were last read. */
+  #seen = '';
+
+  constructor(options: SteadyOptions) {
+    this.#options = options;
+  }
+
+  /** As it is now. @throws {RoutingRefused} */
+  async read(): Promise<RoutingTable> {
+    const { file, env, providers } = this.#options;
+    const own = await outsideOf(file);
+    this.#seen = [own, await outsideOf(this.#sendersFile)].join();
+    const read = await readRouting(file, env(), providers);
+    this.#sendersFile = sendersFileOf(file, read.file);
+    this.#seen = [own, await outsideOf(this.#sendersFile)].join();
+    return complete(read);
+  }
+
+  /** As it was from before it was read until after. @throws {RoutingRefused} also when it never stands still */
+  async readStill(): Promise<RoutingTable> {
+    let before = await this.#look();
+    for (let look = 0; look < MAX_LOOKS; look += 1) {
+      await this.#options.clock.sleep(STILL_MS);
+      const now = await this.#look();
+      const isStill = now === before;
+      before = now;
+      if (!isStill) continue;
+      // A fault may be that of a half written file too.
+      const result = await this.read().catch((error: unknown) => ({ error }));
+      before = await this.#look();
+      if (before !== this.#seen) continue;
+      if ('error' in result) throw result.error;
+      return result;
+    }
+    const message = 'is being written all the time; try again when it stands still';
+    throw new RoutingRefused([{ code: 'unsteady_file', message, file: this.#options.file, line: 1, column: 1 }]);
+  }
+
+  /** Whether it is another one than was read: written in place, replaced, or behind a link that was turned. */
+  async hasChanged(): Promise<boolean> {
+    return (await this.#look()) !== this.#seen;
+  }
+
+  async #look(): Promise<string> {
+    return [await outsideOf(this.#options.file), await outsideOf(this.#sendersFile)].join();
+  }
+}
+
+/** All that changes when a file does, through links: also where size and time stay, a replaced file is another one. */
+async function outsideOf(file: string | undefined): Promise<string> {
+  if (file === undefined) return '';
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
+    return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+  } catch (error) {
+    return String(propertyOf(error, 'code'));
+  }
+}
