@@ -3,6 +3,7 @@ import type { Log } from '../log.ts';
 import type { Records } from './records.ts';
 import type { openFile } from './sqlite/file.ts';
 import type { Store } from './store.ts';
+import type { Tables } from './tables.ts';
 
 export interface StoreOptions {
   readonly clock: Clock;
@@ -25,6 +26,8 @@ export interface OpenStore {
   readonly records: Records;
   /** What is done by one process at a time; undefined where there is but one. */
   readonly turns: Turns | undefined;
+  /** Which routing tables are in force, in all processes that share it. */
+  readonly tables: Tables;
   /** What is known of it, for the log. */
   readonly facts: object;
 }
@@ -52,11 +55,11 @@ export async function openStore(address: Address, options: StoreOptions): Promis
   if (address.kind === 'postgres') {
     const { PostgresStore } = await import('./postgres/store.ts');
     const store = await PostgresStore.open({ ...options, url: address.url });
-    const { records, turns, place } = store;
-    return { store, records, turns, facts: { database: place } };
+    const { records, turns, tables, place } = store;
+    return { store, records, turns, tables, facts: { database: place } };
   }
   const { SqliteStore } = await import('./sqlite/store.ts');
   const store = new SqliteStore({ ...options, file: address.file });
   const facts = { database: address.file, commit_ms: store.measureCommit(() => performance.now()) };
-  return { store, records: store.records, turns: undefined, facts };
+  return { store, records: store.records, turns: undefined, tables: store.tables, facts };
 }

@@ -8,6 +8,12 @@ export interface Records {
 
   get(id: string): Promise<MessageDetails | undefined>;
 
+  /**
+   * The last messages, whatever became of them, the newest first, each as it was accepted. A page may hold fewer than
+   * `limit` and still have a `next`: each may be a megabyte.
+   */
+  recent(page: { readonly before: number | undefined; readonly limit: number }): Promise<RecentPage>;
+
   /** Carries out what a person decided about one message. */
   decide(id: string, decision: Decision): Promise<DecisionResult>;
 
@@ -77,6 +83,19 @@ export interface MessageRecord {
   readonly createdAt: string | null;
   readonly route: string | null;
   readonly tableVersion: string;
+}
+
+/** What was accepted. */
+export interface StoredMessage {
+  readonly id: string;
+  readonly channel: string;
+  /** Undefined once its content is erased. */
+  readonly message: Message | undefined;
+}
+
+export interface RecentPage {
+  readonly items: readonly StoredMessage[];
+  readonly next: number | undefined;
 }
 
 /** All that is known of a message: the evidence by which a person judges it. */

@@ -1,13 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Records } from '../../src/outbox/records.ts';
 import type { Claim, ConversationRef, Entry, Hold, Store } from '../../src/outbox/store.ts';
+import type { Tables } from '../../src/outbox/tables.ts';
 import type { ManualClock } from '../support/fixtures.ts';
 import { AGAIN, ATTEMPT, DEAD, DELIVERED, delivery, entry, UNKNOWN } from './samples.ts';
 
-/** A store, and the operator's side of it. */
+/** A store, the operator's side of it, and what it knows of routing tables. */
 export interface Sides {
   readonly store: Store;
   readonly records: Records;
+  readonly tables: Tables;
 }
 
 export interface Opened extends Sides {

@@ -25,6 +25,7 @@ import {
   entry,
   message,
   strayEntry,
+  table,
   UNKNOWN,
 } from './samples.ts';
 
@@ -200,6 +201,7 @@ describe('a moved outbox', () => {
     });
     const sqlite = openSqlite(file);
     const before = await all(sqlite.records);
+    const recent = await sqlite.records.recent({ before: undefined, limit: 10 });
     await sqlite.close();
     await move(file, database);
     const store = await openPostgres(database);
@@ -207,6 +209,7 @@ describe('a moved outbox', () => {
     const cleaned = before.map((details) => JSON.stringify(details).replaceAll(/\\u0000|\\ud83d/g, '\u{fffd}'));
     expect(known.map((text) => JSON.parse(text))).toEqual(cleaned.map((text) => JSON.parse(text)));
     expect(known).toHaveLength(5);
+    expect(await store.records.recent({ before: undefined, limit: 10 })).toEqual(recent);
     const groups = (await store.records.walk({}, undefined)).groups.toSorted();
     expect(groups).toContain(conversationOf(delivery('dead')));
   });
@@ -216,12 +219,17 @@ describe('a moved outbox', () => {
       await store.accept([{ ...entry('m1', 'a'), message: message({ text: 'secret', sender: 'me' }) }]);
       await settle(store, await claimAll(store), DELIVERED);
       await store.prune({ contentMs: -1_000, rowsMs: 1_000_000, limit: 10 });
+      await store.accept([entry('m2', 'a', { message: message({ text: '' }) })]);
     });
     await move(file, database);
     const rows = await database.query('select * from haptik_bridge.messages');
-    expect(rows).toMatchObject([{ message: null, delivery: null, detail: null, sender: 'me', auth_id: 'a' }]);
+    expect(rows).toMatchObject([{ message: null, delivery: null, detail: null, sender: 'me', auth_id: 'a' }, {}]);
     const store = await openPostgres(database);
     expect(await store.records.get('m1')).toMatchObject({ state: 'delivered', account: 'main', text: undefined });
+    expect((await store.records.recent({ before: undefined, limit: 10 })).items).toEqual([
+      { id: 'm2', channel: 'chat', message: message({ text: '' }) },
+      { id: 'm1', channel: 'chat', message: undefined },
+    ]);
   });
 
   test('has those conversations stopped that were, and no others, until a person decides', async () => {
@@ -296,6 +304,24 @@ describe('a moved outbox', () => {
     expect((await move(file, database)).paused).toEqual(['main']);
     const { holds } = await (await openPostgres(database)).look([]);
     expect(holds).toMatchObject([{ account: 'main', cause: 'operator', fingerprint: '', since: 5 }]);
+  });
+
+  test('remembers the routing tables that were in force, beside those that came in force on its side', async () => {
+    const { file, database } = await filled(async ({ tables }) => {
+      await tables.put(table('v1', ['a', 'b'], 60_000));
+      await tables.put(table('v2', [], 30_000));
+      await tables.put(table('v3', ['c']));
+    });
+    const before = await openPostgres(database);
+    await before.tables.put(table('v3', ['c']));
+    await before.close();
+    await database.query('update haptik_bridge.replicas set seen_at = 0');
+    await move(file, database);
+    const store = await openPostgres(database);
+    await store.tables.put(table('v2', [], 0));
+    const { newest, channels } = await store.tables.look();
+    expect([newest?.version, channels]).toEqual(['v2', new Set(['a', 'b', 'c'])]);
+    expect(await database.query('select 1 from haptik_bridge.tables')).toHaveLength(3);
   });
 
   test('of a file of the first version is as that file would have been', async () => {

@@ -78,6 +78,19 @@ test('names as long as they come: of a provider, a sender, a user, also of dead 
   expect(then).toMatchObject({ next: { message: { id: 'm2' } } });
 });
 
+test('what is delivered keeps no content at all where that is asked for', async () => {
+  const kit = await openKit();
+  const store = await kit.start({ eraseAtOnce: true });
+  await store.accept([entry('m1', 'a'), entry('m2', 'b')]);
+  const [first] = await claimAll(store, 'main', 1);
+  if (first === undefined) throw new Error('no claim');
+  await store.settle(first, DELIVERED, undefined);
+  const { items } = await store.records.recent({ before: undefined, limit: 10 });
+  const left = items.map(({ id, message: what }) => [id, what]);
+  expect(left).toContainEqual([first.message.id, undefined]);
+  expect(left).toContainEqual([first.message.id === 'm1' ? 'm2' : 'm1', message()]);
+});
+
 test('fields that are null are null', async () => {
   const kit = await openKit();
   const store = await kit.start();

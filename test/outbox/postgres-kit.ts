@@ -88,7 +88,10 @@ const GATE = 7_001;
  * Makes every commit that changes the table wait in the database until the gate is opened: it has been asked for, and
  * nobody knows yet. @returns what opens it, for good
  */
-export async function holdCommits(kit: Kit, table: 'messages' | 'conversations'): Promise<() => Promise<void>> {
+export async function holdCommits(
+  kit: Kit,
+  table: 'messages' | 'conversations' | 'tables',
+): Promise<() => Promise<void>> {
   await kit.query(`
     create function haptik_bridge.wait_at_gate() returns trigger language plpgsql as
       $$ begin perform pg_advisory_xact_lock_shared(${GATE}); return null; end $$;

@@ -46,10 +46,11 @@ describe('opening', () => {
     const kit = await openKit();
     const before = await kit.start();
     await before.accept([entry('m1', 'a', { providerId: 'p' })]);
-    await kit.query('drop table haptik_bridge.repeats');
+    await kit.query('drop table haptik_bridge.repeats, haptik_bridge.tables');
+    await kit.query('alter table haptik_bridge.replicas drop column table_version');
     await kit.query('update haptik_bridge.version set version = 1');
     const [store] = await Promise.all([kit.start(), kit.start()]);
-    expect(await kit.query('select * from haptik_bridge.version')).toEqual([{ version: 2, oldest_code: 1 }]);
+    expect(await kit.query('select * from haptik_bridge.version')).toEqual([{ version: 3, oldest_code: 1 }]);
     const form = (id: string) => entry(id, 'b', { repeat: { key: 'f', withinMs: 60_000 } });
     expect(await store.accept([form('m2'), form('m3')])).toMatchObject([{ id: 'm2' }, { id: 'm2' }]);
     const again = entry('m4', 'a', { repeat: { key: 'p' } });

@@ -3,6 +3,7 @@ import { ManualClock, memoryLog, onTestEnd } from '../support/fixtures.ts';
 import { testDatabase } from '../support/postgres.ts';
 import { type Opened, storeContract } from './contract.ts';
 import { recordsContract } from './records-contract.ts';
+import { tablesContract } from './tables-contract.ts';
 
 /** A store on a database of its own, that goes by the test's clock. */
 async function open(): Promise<Opened> {
@@ -26,13 +27,15 @@ async function open(): Promise<Opened> {
   return {
     store,
     records: store.records,
+    tables: store.tables,
     clock,
     reopen: async () => {
       const again = await start();
-      return { store: again, records: again.records };
+      return { store: again, records: again.records, tables: again.tables };
     },
   };
 }
 
 storeContract('postgres', open);
 recordsContract('postgres', open);
+tablesContract('postgres', open);

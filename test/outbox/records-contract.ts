@@ -868,6 +868,78 @@ export function recordsContract(name: string, open: () => Promise<Opened>): void
     });
   });
 
+  describe(`${name}: recent`, () => {
+    const all = { before: undefined, limit: 20 };
+
+    test('has nothing where nothing is', async () => {
+      const { records } = await open();
+      expect(await records.recent(all)).toEqual({ items: [], next: undefined });
+    });
+
+    test('gives the last messages as they came, whatever became of them, the newest first', async () => {
+      const { store, records } = await opened([entry('delivered', 'a')], DELIVERED);
+      await settleEach(store, [entry('dead', 'a')], DEAD);
+      await settleEach(store, [entry('unknown', 'b')], UNKNOWN);
+      await settleEach(store, [entry('discarded', 'a')], DEAD);
+      await records.decide('discarded', DISCARD);
+      const odd = message({
+        text: 'a\0b \ud83d 🤷',
+        fields: { a: [null, 1e300, { '': '\0' }] },
+        attachments: [{ url: 'https://a/b', size: 7 }],
+        providerId: 'p',
+        sentAt: '2026-11-22T12:30:00Z',
+        name: 'n',
+        email: 'e',
+        phone: '+1',
+      });
+      const waiting = { ...entry('waiting', 'a'), channel: 'sms', message: odd };
+      await store.accept([strayEntry('stray', 's7'), waiting]);
+      const { items, next } = await records.recent(all);
+      const usual = ['discarded', 'unknown', 'dead', 'delivered'].map((id) => ({
+        ...{ id, channel: 'chat', message: message() },
+      }));
+      const stray = { id: 'stray', channel: 'chat', message: message({ sender: 's7' }) };
+      expect(items).toEqual([{ id: 'waiting', channel: 'sms', message: odd }, stray, ...usual]);
+      expect(next).toBeUndefined();
+    });
+
+    test('keeps the place of what was put back', async () => {
+      const { store, records } = await opened([entry('m1', 'a')], DEAD);
+      await store.accept([entry('m2', 'a')]);
+      await records.decide('m1', REDRIVE);
+      expect((await records.recent(all)).items.map(({ id }) => id)).toEqual(['m2', 'm1']);
+    });
+
+    test('gives no message where its content is erased, and one that is empty as it came', async () => {
+      const empty = message({ text: '', fields: null });
+      const { store, records } = await opened([entry('delivered', 'a', { message: empty })], DELIVERED);
+      await settleEach(store, [entry('discarded', 'a', { message: empty })], DEAD);
+      await records.decide('discarded', DISCARD);
+      await store.prune({ contentMs: 0, rowsMs: 1_000, limit: 10 });
+      await settleEach(store, [entry('kept', 'a', { message: empty })], DELIVERED);
+      expect((await records.recent(all)).items).toEqual([
+        { id: 'kept', channel: 'chat', message: empty },
+        { id: 'discarded', channel: 'chat', message: undefined },
+        { id: 'delivered', channel: 'chat', message: undefined },
+      ]);
+    });
+
+    test.each([1, 7, 20, 1_000])('by pages of %i gives each once, also when more comes in between', async (limit) => {
+      const { store, records } = await open();
+      await store.accept(Array.from({ length: 45 }, (_, index) => entry(`m${index}`, 'a')));
+      const found: string[] = [];
+      for (let before: number | undefined, count = 0; ; count += 1) {
+        const { items, next } = await records.recent({ before, limit });
+        expect(items.length).toBeLessThanOrEqual(limit);
+        found.push(...items.map(({ id }) => id));
+        if (next === undefined) break;
+        before = next;
+        await store.accept([entry(`late${count}`, 'a')]);
+      }
+      expect(found).toEqual(Array.from({ length: 45 }, (_, index) => `m${44 - index}`));
+    });
+  });
+
   describe(`${name}: get`, () => {
     test('knows nothing of a message that is not there', async () => {
       const { records } = await open();

@@ -1,6 +1,7 @@
 import type { Delivery, Message } from '../../src/message.ts';
 import type { AccountLimits } from '../../src/outbox/lanes.ts';
 import type { Attempt, Entry } from '../../src/outbox/store.ts';
+import type { TableInForce } from '../../src/outbox/tables.ts';
 
 /** What tests of the outbox put in and take out, with what each test is not about filled in. */
 
@@ -47,6 +48,11 @@ export const AGAIN = { state: 'waiting', dueInMs: 1_000, isSpent: true, detail: 
 
 export function limits(more: Partial<AccountLimits> = {}): AccountLimits {
   return { maxConcurrency: undefined, maxPerSecond: undefined, fingerprint: 'f', ...more };
+}
+
+/** A routing table that comes in force. */
+export function table(version: string, channels: readonly string[] = ['chat'], ageMs = 0): TableInForce {
+  return { version, channels, ageMs };
 }
 
 /** The accounts of a routing table that has all that tests speak of. */

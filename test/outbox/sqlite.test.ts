@@ -10,7 +10,18 @@ import { ManualClock, memoryLog, onTestEnd, temporaryFolder } from '../support/f
 import { claimAll, type Opened, one, storeContract } from './contract.ts';
 import { firstVersion } from './first-version.ts';
 import { recordsContract } from './records-contract.ts';
-import { AGAIN, DEAD, DELIVERED, delivery, EVERY_ACCOUNT, message, entry as sample, UNKNOWN } from './samples.ts';
+import {
+  AGAIN,
+  DEAD,
+  DELIVERED,
+  delivery,
+  EVERY_ACCOUNT,
+  message,
+  entry as sample,
+  table,
+  UNKNOWN,
+} from './samples.ts';
+import { tablesContract } from './tables-contract.ts';
 
 let ids = 0;
 
@@ -40,7 +51,7 @@ const entry = (id: string, text = 't') => ({
   placement: { route: 'routes[0]', delivery: delivery('a', { text }) },
 });
 
-/** A store, and the operator's side of it. */
+/** A store, and all sides of it. */
 async function openBoth(): Promise<Opened> {
   const { store, clock, path } = await open(undefined, undefined, { maxBacklog: 10_000 });
   let last = store;
@@ -48,13 +59,14 @@ async function openBoth(): Promise<Opened> {
     // A file that is closed without settling is what a killed process leaves behind.
     await last.close();
     last = (await open(path, clock)).store;
-    return { store: last, records: last.records };
+    return { store: last, records: last.records, tables: last.tables };
   };
-  return { store, records: store.records, clock, reopen };
+  return { store, records: store.records, tables: store.tables, clock, reopen };
 }
 
 storeContract('sqlite', openBoth);
 recordsContract('sqlite', openBoth);
+tablesContract('sqlite', openBoth);
 
 describe('the database file', () => {
   test('is made with its folder, for its owner alone, ready for a queue', async () => {
@@ -65,7 +77,7 @@ describe('the database file', () => {
     const database = new DatabaseSync(path, { readOnly: true });
     onTestEnd(() => database.close());
     const pragma = (name: string) => Object.values(database.prepare(`pragma ${name}`).get() ?? {})[0];
-    expect(['journal_mode', 'auto_vacuum', 'user_version'].map(pragma)).toEqual(['wal', 2, 5]);
+    expect(['journal_mode', 'auto_vacuum', 'user_version'].map(pragma)).toEqual(['wal', 2, 6]);
   });
 
   test('has one owner: a second one is refused, and told what to do', async () => {
@@ -227,6 +239,7 @@ describe('what is kept', () => {
   test('of a delivered message is no content at all where that is asked for', async () => {
     const { store, path } = await open(undefined, undefined, { eraseAtOnce: true });
     await deliverOne(store);
+    expect((await store.records.recent({ before: undefined, limit: 1 })).items).toMatchObject([{ message: undefined }]);
     expect(JSON.stringify(await rows(store, path))).not.toContain(SECRET_TEXT);
   });
 
@@ -452,6 +465,18 @@ describe('a backup', () => {
     const { items } = await restored.records.list({}, { after: undefined, limit: 1_000 });
     expect(items).toHaveLength(messages.length);
   });
+});
+
+test('a file of the version before is brought to today’s, with what is in it, and remembers tables from then on', async () => {
+  const { store, path } = await open();
+  await store.accept([entry('m1')]);
+  await store.close();
+  alter(path, 'drop table tables', 'pragma user_version = 5');
+  const { store: today } = await open(path);
+  expect((await today.tables.look()).channels).toEqual(new Set());
+  await today.tables.put(table('v1'));
+  expect((await today.tables.look()).channels).toEqual(new Set(['chat']));
+  expect(await one(today)).toMatchObject({ message: { id: 'm1' } });
 });
 
 describe('a file of the first version', () => {

@@ -26,9 +26,9 @@ export interface Moved {
 
 /**
  * Moves an outbox from a SQLite file to PostgreSQL: all messages in their order, what they are known by, what stops
- * conversations, and which accounts are paused. Windows of repeats stay behind: they last for a minute or so, in which the
- * bridge is stopped. It is done batch by batch, each committed with how far that brings it, so that a move that was broken
- * off goes on there when it is begun again.
+ * conversations, which accounts are paused, and which routing tables were in force. Windows of repeats stay behind: they
+ * last for a minute or so, in which the bridge is stopped. It is done batch by batch, each committed with how far that
+ * brings it, so that a move that was broken off goes on there when it is begun again.
  *
  * At no time both could deliver: nothing is delivered from the target until all is there, and compared; and before it is,
  * the file is marked, so that no bridge starts on it any more.
@@ -65,7 +65,7 @@ async function move(source: Source, target: Target, { clock, newName, onProgress
       await compare(source, target, counts);
       // From here on neither delivers, until the target is told to.
       mark(() => source.leaveTo(target.address));
-      await target.finish(name, lastSeq, pauses);
+      await target.finish(name, lastSeq, { pauses, tables: source.tables() });
     }
     mark(() => source.moved(target.address, clock.now()));
   } catch (error) {

@@ -54,6 +54,14 @@ export interface Pause {
   readonly since: number;
 }
 
+/** A routing table that was in force. */
+export interface MovedTable {
+  readonly version: string;
+  readonly since: number;
+  /** JSON. */
+  readonly channels: string;
+}
+
 /** How many messages there are in each state, and how many conversations wait for a person. */
 export type Counts = Readonly<Record<MessageState | 'stopped', number>>;
 
@@ -152,6 +160,13 @@ export class Source {
     return this.#sql.pauses.all().map(({ account, since }) => ({ account: String(account), since: Number(since) }));
   }
 
+  /** The routing tables that are remembered. */
+  tables(): readonly MovedTable[] {
+    return this.#sql.tables
+      .all()
+      .map((row) => ({ version: String(row.version), since: Number(row.since), channels: String(row.channels) }));
+  }
+
   close(): void {
     this.#database.close();
   }
@@ -220,6 +235,7 @@ function prepare(database: DatabaseSync) {
       where id > ? and (stopped_by is not null or (in_flight is not null and exists (
         select 1 from messages where conversation = conversations.id and state = 'waiting')))
       order by id limit ?`),
+    tables: sql('select version, since, channels from tables'),
     pauses: sql("select account, since from holds where cause = 'operator' order by account"),
   };
 }

@@ -3,7 +3,14 @@ import { Database, type DatabaseOptions, type Parameter, type Query } from '../p
 import { Contended } from '../postgres/faults.ts';
 import { migrate } from '../postgres/schema.ts';
 import { StoreRefused, StoreUnavailable } from '../store.ts';
-import { type Counts, conversationIn, type MovedConversation, type MovedMessage, type Pause } from './source.ts';
+import {
+  type Counts,
+  conversationIn,
+  type MovedConversation,
+  type MovedMessage,
+  type MovedTable,
+  type Pause,
+} from './source.ts';
 
 /** How far the move of a source has come. */
 export interface Progress {
@@ -182,7 +189,11 @@ export class Target {
   }
 
   /** Ends the move: what was moved is delivered from here from now on, but where an operator has paused it. */
-  finish(source: string, after: number, pauses: readonly Pause[]): Promise<void> {
+  finish(
+    source: string,
+    after: number,
+    { pauses, tables }: { readonly pauses: readonly Pause[]; readonly tables: readonly MovedTable[] },
+  ): Promise<void> {
     const { schema, now } = this.#database;
     const work = async (query: Query) => {
       await query(`update ${schema}.conversations set ready_at = ${now} where ready_at = ${ASLEEP}`);
@@ -191,6 +202,17 @@ export class Target {
         select account, 'operator', '', since, ${now} from unnest($1::text[], $2::bigint[]) as p (account, since)
         on conflict do nothing`,
         [pauses.map(({ account }) => account), pauses.map(({ since }) => since)],
+      );
+      await query(
+        `insert into ${schema}.tables (version, since, channels)
+        select version, since, array(select json_array_elements_text(channels::json))
+        from unnest($1::text[], $2::bigint[], $3::text[]) as t (version, since, channels)
+        on conflict (version) do nothing`,
+        [
+          tables.map(({ version }) => version),
+          tables.map(({ since }) => since),
+          tables.map(({ channels }) => channels),
+        ],
       );
       await query(`update ${schema}.moves set is_done = true where source = $1`, [source]);
     };

@@ -1,9 +1,18 @@
 import type { Clock } from '../../clock.ts';
-import type { AccountSurvey, Cursor, MessageDetails, MessageFilter, MessageRecord, Page, Walk } from '../records.ts';
-import { type Row, toRecord } from '../rows.ts';
+import type {
+  AccountSurvey,
+  Cursor,
+  MessageDetails,
+  MessageFilter,
+  MessageRecord,
+  Page,
+  RecentPage,
+  Walk,
+} from '../records.ts';
+import { MESSAGES_AT_ONCE, type Row, toRecent, toRecord } from '../rows.ts';
 import type { Database, Parameter } from './database.ts';
 import { gathering, inTurn, sparing } from './pace.ts';
-import { ASIDE, fits, SUMMARY, toDetails } from './rows.ts';
+import { ASIDE, fits, messageIn, SUMMARY, toDetails } from './rows.ts';
 
 /** Rows of the outbox looked at in one go: some milliseconds, then others have their turn. */
 const SLICE = 4_000;
@@ -12,8 +21,6 @@ const SLICES_A_PAGE = 50;
 /** Rows of a part of a walk, all of which may match. */
 const PART = 2_000;
 const SAMPLES = 10;
-/** Each may be a megabyte. */
-const DETAILS_AT_ONCE = 20;
 
 /** Before every group: no key is empty. */
 const START: Cursor = { group: '', seq: 0 };
@@ -40,7 +47,7 @@ export class PostgresListing {
   constructor(database: Pick<Database, 'schema' | 'query'>, clock: Pick<Clock, 'elapsed'>) {
     this.#database = database;
     // In turns of its own, since senders wait for it who are told what became of their message.
-    this.get = gathering(inTurn(), DETAILS_AT_ONCE, (ids) => this.#details(ids));
+    this.get = gathering(inTurn(), MESSAGES_AT_ONCE, (ids) => this.#details(ids));
     this.#sparingly = {
       survey: sparing(clock, () => this.#survey()),
       strays: sparing(clock, () => this.#countStrays()),
@@ -63,6 +70,18 @@ export class PostgresListing {
       before = Number(last.seq);
     }
     return { items, next: before };
+  }
+
+  async recent({ before, limit }: { before: number | undefined; limit: number }): Promise<RecentPage> {
+    const { schema, query } = this.#database;
+    const most = Math.min(limit, MESSAGES_AT_ONCE);
+    const { rows } = await this.#turn(() =>
+      query(`select seq, id, channel, message from ${schema}.messages where seq < $1 order by seq desc limit $2`, [
+        before ?? Number.MAX_SAFE_INTEGER,
+        most,
+      ]),
+    );
+    return toRecent(rows, most, messageIn);
   }
 
   async walk(filter: MessageFilter, after: Cursor | undefined): Promise<Walk> {

@@ -2,6 +2,7 @@ import type { Clock } from '../../clock.ts';
 import type { Tally } from '../tally.ts';
 import type { WriteHealth } from '../write-health.ts';
 import { type Database, literals } from './database.ts';
+import type { PostgresTables } from './tables.ts';
 
 export interface PresenceOptions {
   readonly database: Database;
@@ -11,6 +12,8 @@ export interface PresenceOptions {
   readonly waiting: Tally;
   /** Those that this process delivers for. */
   readonly accounts: () => readonly string[];
+  /** Which routing table this process has in force is known for as long as it is there. */
+  readonly tables: Pick<PostgresTables, 'keep'>;
   readonly clock: Pick<Clock, 'elapsed' | 'sleep'>;
 }
 
@@ -59,12 +62,13 @@ export class Presence {
   }
 
   async #keep(health: WriteHealth): Promise<void> {
-    const { clock } = this.#options;
+    const { clock, tables } = this.#options;
     for (let pause = BEAT_MS; ; ) {
       await clock.sleep(pause, this.#leaving.signal);
       if (this.#leaving.signal.aborted) return;
       try {
         await health.watch(this.say());
+        await tables.keep();
         if (clock.elapsed() >= this.#countAt) await this.count();
         pause = BEAT_MS;
       } catch {

@@ -18,6 +18,7 @@ export function postgresRecords(database: Database, clock: Pick<Clock, 'elapsed'
   return {
     list: (filter: MessageFilter, page) => listing.list(filter, page),
     get: (id: string) => listing.get(id),
+    recent: (page) => listing.recent(page),
     walk: (filter: MessageFilter, after: Cursor | undefined) => listing.walk(filter, after),
     survey: () => listing.survey(),
     strays: () => listing.strays(),

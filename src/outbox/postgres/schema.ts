@@ -138,6 +138,21 @@ const MIGRATIONS: readonly Migration[] = [
       create index repeats_until on ${schema}.repeats (until);
     `,
   },
+  {
+    oldestCode: 1,
+    sql: (schema) => `
+      -- Routing tables that were in force.
+      create table ${schema}.tables (
+        version text primary key,
+        -- The youngest time at which it came in force, or its file was written.
+        since bigint not null,
+        -- The names of its channels.
+        channels text[] not null
+      );
+      -- The routing table that is in force there.
+      alter table ${schema}.replicas add column table_version text;
+    `,
+  },
 ];
 
 /**

@@ -3,7 +3,7 @@ import { StoreUnavailable } from '../store.ts';
 import { type Database, literals } from './database.ts';
 
 /** Who has not been seen for that long does not deliver any more: its leases have ended too. */
-const LIVE_MS = 15_000;
+export const LIVE_MS = 15_000;
 
 export interface Look extends Sight {
   /** Before it nothing of the account is due, or will be: see `FLOOR_MS`. */

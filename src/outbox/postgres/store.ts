@@ -30,6 +30,7 @@ import { renew } from './renew.ts';
 import { migrate } from './schema.ts';
 import { type Ended, type Settled, settle } from './settle.ts';
 import { look } from './sight.ts';
+import { PostgresTables } from './tables.ts';
 import { turnsOf } from './turns.ts';
 import { findAgain, type Miscount, prune, recount } from './upkeep.ts';
 
@@ -72,6 +73,8 @@ export class PostgresStore implements Store {
   /** The operator's side of it. */
   readonly records: Records;
   readonly turns: Turns;
+  /** Which routing tables the processes that share it have in force. */
+  readonly tables: PostgresTables;
 
   /** @throws {StoreUnavailable | StoreRefused} when the database cannot be used */
   static async open(options: PostgresOptions): Promise<PostgresStore> {
@@ -116,11 +119,13 @@ export class PostgresStore implements Store {
     });
     this.#lost = new LostLeases({ database, clock });
     this.#announcements = new Announcements({ database, clock, replica: this.#replica });
+    this.tables = new PostgresTables({ database, replica: this.#replica, clock });
     this.#presence = new Presence({
       database,
       replica: this.#replica,
       waiting: this.#waiting,
       accounts: () => this.#accounts,
+      tables: this.tables,
       clock,
     });
     this.records = postgresRecords(database, clock);

@@ -7,11 +7,12 @@ import type {
   MessageRecord,
   MessageState,
   Page,
+  RecentPage,
   Walk,
 } from '../records.ts';
-import { toRecord } from '../rows.ts';
+import { MESSAGES_AT_ONCE, toRecent, toRecord } from '../rows.ts';
 import type { Tally } from '../tally.ts';
-import { ASIDE, bound, FITS, SUMMARY, toDetails } from './rows.ts';
+import { ASIDE, bound, FITS, messageIn, SUMMARY, toDetails } from './rows.ts';
 
 /** Rows looked at in one go: some milliseconds, then others have their turn. */
 const SLICE = 2_000;
@@ -65,6 +66,11 @@ export class SqliteListing {
   async get(id: string): Promise<MessageDetails | undefined> {
     const row = this.#sql.get.get(id);
     return row && toDetails(row);
+  }
+
+  async recent({ before, limit }: { before: number | undefined; limit: number }): Promise<RecentPage> {
+    const most = Math.min(limit, MESSAGES_AT_ONCE);
+    return toRecent(this.#sql.recent.all(before ?? Number.MAX_SAFE_INTEGER, most), most, messageIn);
   }
 
   async walk(filter: MessageFilter, after: Cursor | undefined): Promise<Walk> {
@@ -139,6 +145,10 @@ function prepare(database: DatabaseSync) {
         (select stopper.id from conversations join messages as stopper on stopper.seq = stopped_by
           where conversations.id = messages.conversation) as waits_behind
       from messages where id = ?`),
+    // What is left of an erased message looks like one in which nothing was said.
+    recent: sql(`
+      select seq, id, channel, iif(has_content = 1, message, null) as message from messages
+      where seq < ? order by seq desc limit ?`),
     summary: sql(`select ${SUMMARY} from messages where seq = ?`),
     setAside: {
       fitting: sql(`select seq, group_key from (${ASIDE_SLICE}) where ${FITS}`),

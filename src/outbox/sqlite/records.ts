@@ -10,6 +10,7 @@ export function sqliteRecords(options: DecisionsOptions): Records {
   return {
     list: (filter: MessageFilter, page) => listing.list(filter, page),
     get: (id: string) => listing.get(id),
+    recent: (page) => listing.recent(page),
     walk: (filter: MessageFilter, after: Cursor | undefined) => listing.walk(filter, after),
     survey: () => listing.survey(),
     strays: () => listing.strays(),

@@ -136,6 +136,16 @@ const MIGRATIONS: readonly string[] = [
   ) strict;
   create index repeats_until on repeats (until);
   `,
+  `
+  -- Routing tables that were in force.
+  create table tables (
+    version text primary key,
+    -- The youngest time at which it came in force, or its file was written, in milliseconds since the epoch.
+    since integer not null,
+    -- The names of its channels: JSON.
+    channels text not null
+  ) strict;
+  `,
 ];
 
 /**

@@ -21,12 +21,14 @@ import {
   type Sight,
   type Store,
 } from '../store.ts';
+import type { Tables } from '../tables.ts';
 import { Tally } from '../tally.ts';
 import { WriteHealth } from '../write-health.ts';
 import { commitCost, openFile, refusalOf } from './file.ts';
 import { GroupCommit } from './group-commit.ts';
 import { sqliteRecords } from './records.ts';
 import { prepareStatements, type Statements } from './statements.ts';
+import { sqliteTables } from './tables.ts';
 import { type Miscount, noteDoubt, prune, recount } from './upkeep.ts';
 
 interface Options extends Omit<StoreOptions, 'clock' | 'onMended'>, Partial<Pick<StoreOptions, 'onMended'>> {
@@ -54,6 +56,8 @@ export class SqliteStore implements Store {
   readonly #steadyNow: () => number;
   /** The operator's side of it. */
   readonly records: Records;
+  /** Which routing tables are and were in force on it. */
+  readonly tables: Tables;
   readonly #health = new WriteHealth(() => this.#tryWrite());
 
   /** @throws {FileInUse | StoreRefused} as `openFile` */
@@ -79,6 +83,7 @@ export class SqliteStore implements Store {
       sql: this.#sql,
       waiting: this.waiting,
     });
+    this.tables = sqliteTables({ database: this.#database, commits: this.#commits, clock: options.clock });
   }
 
   async accept(entries: readonly Entry[]): Promise<readonly Acceptance[]> {
