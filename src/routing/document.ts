@@ -36,6 +36,10 @@ export interface SourceDocument {
   problem(path: Path, code: string, message: string, key?: string): Problem;
 }
 
+// Our own check of the keys finds more: `+91…` is the same key as `"+91…"`.
+const PARSING = { prettyErrors: false, uniqueKeys: false };
+const UNFOLDING = { maxAliasCount: 100 };
+
 type At = (offset: number, code: string, message: string) => Problem;
 
 /**
@@ -44,9 +48,7 @@ type At = (offset: number, code: string, message: string) => Problem;
  */
 export function readDocument(source: string, file: string, env: Environment): SourceDocument {
   const lines = new LineCounter();
-  // Our own check of the keys finds more: `+91…` is the same key as `"+91…"`.
-  const options = { lineCounter: lines, prettyErrors: false, uniqueKeys: false };
-  const document = parseDocument(disguise(source), options);
+  const document = parseDocument(disguise(source), { ...PARSING, lineCounter: lines });
   const secrets = new Map<string, string>();
   const at: At = (offset, code, message) => {
     const { line, col } = lines.linePos(offset);
@@ -63,11 +65,23 @@ export function readDocument(source: string, file: string, env: Environment): So
   const problems = resolveNodes(document, env, secrets, at);
   if (problems.length > 0) return { data: undefined, problems, ...place };
   try {
-    return { data: document.toJS({ maxAliasCount: 100 }), problems, ...place };
+    return { data: document.toJS(UNFOLDING), problems, ...place };
   } catch {
     const message = 'its aliases (*name) stand for too much, or for themselves; write the values out';
     return { data: undefined, problems: [at(0, 'yaml', message)], ...place };
   }
+}
+
+/** The data of a good file with its references as they are written: nothing is looked up, so no secret comes out. */
+export function dataAsWritten(source: string): unknown {
+  const document = parseDocument(disguise(source), PARSING);
+  visit(document, {
+    Scalar(_, node) {
+      keepDigits(node);
+      if (typeof node.value === 'string') node.value = undisguise(node.value);
+    },
+  });
+  return document.toJS(UNFOLDING);
 }
 
 /** The parser's own words may quote the text that it stumbled over, which may be a secret. */
@@ -99,8 +113,7 @@ function resolveNodes(document: Document, env: Environment, secrets: Map<string,
       for (const { key, fault } of badKeys(map)) add(key, fault.code, fault.message);
     },
     Scalar(role, node) {
-      // YAML reads +919820012345 and 007 as numbers and would drop what makes them phone numbers and ids.
-      if (typeof node.value === 'number' && String(node.value) !== node.source) node.value = asWritten(node);
+      keepDigits(node);
       if (typeof node.value !== 'string') return;
       if (role === 'key') {
         node.value = undisguise(node.value);
@@ -116,6 +129,11 @@ function resolveNodes(document: Document, env: Environment, secrets: Map<string,
     },
   });
   return problems;
+}
+
+/** YAML reads +919820012345 and 007 as numbers and would drop what makes them phone numbers and ids. */
+function keepDigits(node: Scalar): void {
+  if (typeof node.value === 'number' && String(node.value) !== node.source) node.value = asWritten(node);
 }
 
 function asWritten({ value, source }: Scalar): string {
