@@ -117,7 +117,59 @@ describe('the example routing file', () => {
     expect(validate(example) || validate.errors).toBe(true);
     expect(validate({ accounts: {}, channels: { a: { verify: 'none', tyop: 1 } }, routes: [] })).toBe(false);
   });
+
+  test('and editors have something to say of every key of it', () => {
+    const keys = [...keysOf(JSON.parse(read('routing.schema.json')), 'file')];
+    expect(keys.length).toBeGreaterThan(70);
+    expect(keys.filter(({ description }) => !/^\S.{5,110}[.")]$/.test(String(description)))).toEqual([]);
+  });
+
+  test('and editors mark what the program refuses, and nothing that it takes', () => {
+    const validate = new Ajv2020({ strict: false }).compile(JSON.parse(read('routing.schema.json')));
+    const accounts = { main: { base_url: `\${URL}`, client_id: 'c', token: 't', max_per_second: 0.5 } };
+    const channels = { a: { verify: 'none' } };
+    const route = {
+      channel: 'a',
+      business_id: 1,
+      when: { 'fields.topic': { prefix: 'x' }, text: ['a', 'b'], sender: 7 },
+    };
+    const file = { accounts, channels, routes: [route] };
+    const fits = (change: object) => validate({ ...file, ...change });
+    const fitsRoute = (change: object) => fits({ routes: [{ ...route, ...change }] });
+    expect([fits({}), fitsRoute({ business_id: `\${ID}` })]).toEqual([true, true]);
+    expect([
+      fits({ sendres: {} }),
+      fits({ accounts: {} }),
+      fits({ channels: { a: { verify: { secrt: 's' } } } }),
+      fits({ channels: { a: { provider: 'twillio', verify: 'none' } } }),
+      fits({ routes: [{ channel: 'a' }] }),
+      fitsRoute({ business_id: 'one' }),
+      fitsRoute({ on_unknown: 'again' }),
+      fitsRoute({ when: { sendr: 'x' } }),
+      fitsRoute({ when: { text: { prefix: 'x', matches: 'y' } } }),
+    ]).toEqual(Array.from({ length: 9 }, () => false));
+  });
 });
+
+interface JsonSchema {
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly patternProperties?: Readonly<Record<string, JsonSchema>>;
+  readonly additionalProperties?: JsonSchema | false;
+  readonly items?: JsonSchema;
+  readonly anyOf?: readonly JsonSchema[];
+}
+
+/** Every key that a file may have, at any depth, and what its schema says of it. */
+function* keysOf(schema: JsonSchema, path: string): Generator<{ path: string; description: string | undefined }> {
+  for (const [name, property] of Object.entries({ ...schema.properties, ...schema.patternProperties })) {
+    yield { path: `${path}.${name}`, description: property.description };
+    yield* keysOf(property, `${path}.${name}`);
+  }
+  for (const inner of [schema.additionalProperties, schema.items, ...(schema.anyOf ?? [])]) {
+    if (inner) yield* keysOf(inner, path);
+  }
+}
 
 interface Operation {
   readonly responses: Record<

@@ -8,6 +8,7 @@ import { createTemplates } from './templates.ts';
 const template = createTemplates();
 
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
+const REFERENCE = '^\\$\\{[^{}]+\\}$';
 export const DEFAULT_AUTH_ID_PATTERN = '[A-Za-z0-9]+';
 
 export const name = z.string().regex(NAME, 'a name is 1 to 64 of A-Z, a-z, 0-9, "_" and "-"');
@@ -30,9 +31,11 @@ export function wholeNumber(min: number, expected: string) {
   return orText(z.int(expected).min(min, expected), /^\d{1,15}$/, expected);
 }
 
-/** A number that came out of `${VAR}` is text. */
+/** A number that came out of `${VAR}` is text. Editors see the reference itself. */
 function orText(number: z.ZodNumber, written: RegExp, expected: string) {
-  return z.union([number, z.string().regex(written, expected).transform(Number).pipe(number)], expected);
+  const pattern = `${written.source}|${REFERENCE}`;
+  const text = z.string().regex(written, expected).meta({ pattern });
+  return z.union([number, text.transform(Number).pipe(number)], expected);
 }
 
 /**
