@@ -24,7 +24,7 @@ const noDelivery = { offer: () => undefined, take: () => {}, withdraw: () => {},
 
 createApp({
   table: () => table,
-  hadChannel: () => false,
+  mayBeChannel: async () => false,
   providers,
   publicUrl: undefined,
   certificateKey: async () => new Unavailable('nothing is fetched here'),

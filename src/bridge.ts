@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
+import { stat } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import fetch from 'node-fetch';
 import { v7 } from 'uuid';
 import { createAdminApp } from './admin/app.ts';
 import { createApp } from './app.ts';
 import { type Clock, systemClock } from './clock.ts';
+import { coalesced } from './coalesce.ts';
 import { explain, explanationView } from './explain.ts';
-import { messageOf } from './fault.ts';
 import { createClient } from './haptik/client.ts';
 import { createDeliver } from './haptik/deliver.ts';
 import { listen } from './listen.ts';
@@ -21,9 +22,11 @@ import { keepCounted } from './outbox/recount.ts';
 import { retain } from './outbox/retention.ts';
 import type { openFile } from './outbox/sqlite/file.ts';
 import { Waiters } from './outbox/wait.ts';
+import { reloadWith } from './reload.ts';
 import { LiveTable } from './routing/live.ts';
-import { formatProblem, RoutingRefused } from './routing/problem.ts';
+import { rollBack } from './routing/rollback.ts';
 import type { RoutingTable } from './routing/table.ts';
+import { KeptVersions } from './routing/versions.ts';
 import type { Environment, Settings } from './settings.ts';
 import { Certificates } from './webhook/certificates.ts';
 import { providers } from './webhook/providers/registry.ts';
@@ -67,15 +70,21 @@ const OTHERS_MS = 250;
 export async function startBridge(settings: Settings, overrides: Partial<Overrides> = {}): Promise<Bridge> {
   const { clock = systemClock, random = Math.random, log = createLog(settings) } = overrides;
 
+  const { routingFile, dataFolder } = settings;
+  const env = overrides.env ?? (() => settings.env);
   const live = await LiveTable.open({
-    file: settings.routingFile,
-    env: overrides.env ?? (() => settings.env),
+    file: routingFile,
+    env,
     providers,
     clock,
+    announce: (table) =>
+      announce(table, 0).catch((error) => {
+        log.warn('the other processes are not told of the routing table yet', { version: table.version, error });
+      }),
   });
   const metrics = new Metrics();
   metrics.routingLoaded(live.loadedAt);
-  const { store, records, turns, facts } = await openStore(settings.database, {
+  const { store, records, turns, tables, facts } = await openStore(settings.database, {
     openFile: overrides.openFile,
     maxBacklog: settings.maxBacklog,
     eraseAtOnce: settings.retainContentMs === 0,
@@ -111,23 +120,22 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     log,
   });
 
-  const reload = async (because: string): Promise<void> => {
-    try {
-      await live.reload();
-    } catch (error) {
-      metrics.routingRefused();
-      // Something else than the file may be unreadable too, such as .env.
-      const problems = error instanceof RoutingRefused ? error.problems.map(formatProblem) : [messageOf(error)];
-      log.error('routing file refused: the table before stays in force', { version: live.table.version, problems });
-      throw error;
-    }
-    metrics.routingLoaded(live.loadedAt);
-    log.info('routing table in force', { version: live.table.version, because });
-    dispatcher.wakeAll();
-    await tellOfMissing(records, live.table, log).catch((error) => {
-      log.warn('it is not known whether messages wait for an account that is gone', { error });
-    });
-  };
+  const announce = ({ version, channels }: RoutingTable, ageMs: number) =>
+    tables.put({ version, ageMs, channels: [...channels.keys()] });
+  const tablesInSight = coalesced(() => tables.look());
+  const kept = new KeptVersions({ dataFolder, routingFile, now: clock.now });
+  const { keep, reload } = reloadWith({
+    live,
+    kept,
+    metrics,
+    log,
+    settled: async () => {
+      dispatcher.wakeAll();
+      await tellOfMissing(records, live.table, log).catch((error) => {
+        log.warn('it is not known whether messages wait for an account that is gone', { error });
+      });
+    },
+  });
   const outgoing = { fetch: overrides.fetch ?? fetch, clock, log, stopping: stopping.signal };
   const certificates = new Certificates(outgoing);
   const confirm = confirmWith(outgoing);
@@ -135,7 +143,11 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   const app = createApp({
     ...common,
     table: () => live.table,
-    hadChannel: (name) => live.hadChannel(name),
+    mayBeChannel: (name) =>
+      tablesInSight().then(
+        ({ isBehind, channels }) => isBehind || channels.has(name),
+        () => true,
+      ),
     providers,
     publicUrl: settings.publicUrl,
     certificateKey: (address) => certificates.keyOf(address),
@@ -155,6 +167,19 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     table: () => live.table,
     wake: () => dispatcher.wakeAll(),
     live,
+    tablesInSight,
+    versions: () => kept.list(),
+    rollBack: async (version) => {
+      const to = await rollBack(version, await kept.list(), {
+        routingFile,
+        env: env(),
+        providers,
+        now: clock.now,
+        newName: randomUUID,
+      });
+      log.warn('routing file rolled back', { from: live.table.version, to: to.version });
+      await reload('a rollback');
+    },
     reload: () => reload('an operator'),
     explain: async (question) => explanationView(await explain(live.table, providers, question)),
   });
@@ -170,6 +195,8 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   ];
   const urls: string[] = [];
   try {
+    await announce(live.table, clock.now() - (await stat(routingFile)).mtimeMs);
+    await keep();
     await lanes.look();
     await tellOfMissing(records, live.table, log);
     for (const { server, ...place } of listeners) urls.push(await listen(server, place));
@@ -194,7 +221,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   log.info('ready', {
     url,
     admin: adminUrl,
-    routing: settings.routingFile,
+    routing: routingFile,
     version: live.table.version,
     ...facts,
   });

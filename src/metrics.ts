@@ -76,6 +76,11 @@ export class Metrics {
     'When the routing table in force was loaded, in Unix time.',
   );
 
+  readonly #routingBehind = this.#plainGauge(
+    'routing_behind',
+    '1 while another process has a newer routing table in force.',
+  );
+
   constructor() {
     collectDefaultMetrics({ register: this.#registry });
   }
@@ -116,6 +121,10 @@ export class Metrics {
 
   routingRefused(): void {
     this.#routingRefused.set(1);
+  }
+
+  routingBehind(isBehind: boolean): void {
+    this.#routingBehind.set(isBehind ? 1 : 0);
   }
 
   mended(): void {

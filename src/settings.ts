@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { dirname } from 'node:path';
 import { z } from 'zod';
 
 /**
@@ -177,6 +178,8 @@ export interface Settings extends AdminSettings {
   readonly port: number;
   readonly routingFile: string;
   readonly database: DatabaseAddress;
+  /** What the process writes besides. */
+  readonly dataFolder: string;
   readonly trustProxy: string | number | false;
   /** What providers call, without a slash at its end. */
   readonly publicUrl: string | undefined;
@@ -230,6 +233,17 @@ function toAdminSettings(values: z.output<z.ZodObject<typeof admin>>): AdminSett
   return { adminHost: values.ADMIN_HOST, adminPort: values.ADMIN_PORT, adminToken: values.ADMIN_TOKEN };
 }
 
+/** Beside the database is the one place that is surely writable; `data` where that is none of files. */
+function dataFolderOf(database: DatabaseAddress): string {
+  return database.kind === 'sqlite' ? dirname(database.file) : 'data';
+}
+
+/** @throws {SettingsRefused} as `readSettings`, for these settings alone */
+export function readRoutingSettings(env: Environment): Pick<Settings, 'routingFile' | 'dataFolder'> {
+  const { ROUTING_FILE, DATABASE_URL } = parse(schema.pick({ ROUTING_FILE: true, DATABASE_URL: true }), env);
+  return { routingFile: ROUTING_FILE, dataFolder: dataFolderOf(DATABASE_URL) };
+}
+
 /** @throws {SettingsRefused} with every problem at once: the name, what is wrong with the value, what is accepted */
 export function readSettings(env: Environment): Settings {
   const values = parse(schema, env);
@@ -239,6 +253,7 @@ export function readSettings(env: Environment): Settings {
     ...toAdminSettings(values),
     routingFile: values.ROUTING_FILE,
     database: values.DATABASE_URL,
+    dataFolder: dataFolderOf(values.DATABASE_URL),
     trustProxy: values.TRUST_PROXY,
     publicUrl: values.PUBLIC_URL,
     bodyLimitBytes: values.BODY_LIMIT_BYTES,

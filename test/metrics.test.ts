@@ -52,6 +52,7 @@ const IDLE = {
   'stopped_conversations{account="main"}': 0,
   'held{account="main"}': 0,
   mended_total: 0,
+  routing_behind: 0,
   routing_refused: 0,
 };
 

@@ -101,6 +101,8 @@ describe('a reload', () => {
     expect(before).toEqual({
       version: expect.stringMatching(/^[0-9a-f]{12}$/),
       loaded_at: expect.any(String),
+      rolled_back_at: null,
+      behind: null,
       refused: null,
     });
     await writeFile(path, ACCOUNTS + version(2));
@@ -195,9 +197,15 @@ test('what the file refers to may be unreadable in the moment of a reload: that 
   isReadable = false;
   await bridge.reload();
   expect(lines).toContainEqual(
-    expect.objectContaining({ level: 'error', version: before.version, problems: ['EACCES: .env'] }),
+    expect.objectContaining({
+      level: 'error',
+      version: before.version,
+      problems: [expect.stringMatching(/cannot be loaded: EACCES: \.env$/)],
+    }),
   );
-  expect((await admin.get('/api/routing')).body.version).toBe(before.version);
+  const { version: after, refused } = (await admin.get('/api/routing')).body;
+  expect([after, refused.problems[0].code]).toEqual([before.version, 'failed']);
+  await admin.post('/api/routing/reload').send({}).expect(422);
 });
 
 test('a file that is missing in the moment of a start stops it; in that of a reload it does not', async () => {

@@ -13,13 +13,13 @@ import { backupBody, read } from './shapes.ts';
 export interface AdminOptions extends MessagesOptions, Pick<AccountsOptions, 'lanes'>, RoutingOptions {
   /** Undefined where the listener is reached from this machine alone. */
   readonly token: string | undefined;
-  readonly metrics: Pick<Metrics, 'render'>;
+  readonly metrics: Pick<Metrics, 'render' | 'routingBehind'>;
   readonly newRequestId: () => string;
 }
 
 /** The operator's Express app, built from its parts. It never listens. */
 export function createAdminApp(options: AdminOptions): Express {
-  const { token, records, lanes, metrics, clock, log, newRequestId } = options;
+  const { token, records, lanes, tablesInSight, metrics, clock, log, newRequestId } = options;
   const app = express();
   app.set('query parser', false);
   app.set('etag', false);
@@ -41,6 +41,7 @@ export function createAdminApp(options: AdminOptions): Express {
   });
   app.get('/metrics', async (_request, response) => {
     const states = (await surveyAccounts(records, lanes)).map(({ survey, hold }) => ({ ...survey, hold: hold?.cause }));
+    metrics.routingBehind((await tablesInSight()).isBehind);
     const { type, text } = await metrics.render(states, await records.strays(), clock.now());
     response.type(type).send(text);
   });

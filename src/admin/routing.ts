@@ -1,12 +1,20 @@
 import { Router } from 'express';
-import { Invalid, NotFound, Refusal } from '../errors.ts';
+import { Conflict, Invalid, NotFound, Refusal } from '../errors.ts';
 import type { Question } from '../explain.ts';
 import { messageOf, propertyOf } from '../fault.ts';
+import type { TablesInSight } from '../outbox/tables.ts';
 import type { LiveTable } from '../routing/live.ts';
-import { emptyBody, explainBody, problemsOf, read, routingView } from './shapes.ts';
+import type { Problem } from '../routing/problem.ts';
+import type { KeptVersion } from '../routing/versions.ts';
+import { emptyBody, explainBody, problemsOf, read, rollbackBody, routingView, versionView } from './shapes.ts';
 
 export interface RoutingOptions {
   readonly live: Pick<LiveTable, 'table' | 'loadedAt' | 'refused'>;
+  /** @throws {StoreUnavailable} */
+  readonly tablesInSight: () => Promise<TablesInSight>;
+  readonly versions: () => Promise<readonly KeptVersion[]>;
+  /** @throws {RollbackRefused | RoutingRefused} */
+  readonly rollBack: (version: string) => Promise<void>;
   /** @throws {RoutingRefused} when the file is refused */
   readonly reload: () => Promise<void>;
   /** @throws {UnknownChannel}; {Refusal} as the channel would refuse it */
@@ -14,21 +22,37 @@ export interface RoutingOptions {
 }
 
 /** The routing table in force, and the file that is to be the next. */
-export function routing({ live, reload, explain }: RoutingOptions): Router {
+export function routing({ live, tablesInSight, versions, rollBack, reload, explain }: RoutingOptions): Router {
   const router = Router();
+  // Where the database is not reached, what is known here is told all the same.
+  const view = async () => routingView(live, await tablesInSight().catch(() => undefined));
 
-  router.get('/routing', (_request, response) => {
-    response.json(routingView(live));
+  router.get('/routing', async (_request, response) => {
+    response.json(await view());
   });
 
   router.post('/routing/reload', async (request, response) => {
     read(emptyBody, request.body);
     await reload().catch((error: unknown) => {
-      throw propertyOf(error, 'name') === 'RoutingRefused' && live.refused
-        ? new Invalid(problemsOf(live.refused))
-        : error;
+      throw live.refused ? new Invalid(problemsOf(live.refused.problems)) : error;
     });
-    response.json(routingView(live));
+    response.json(await view());
+  });
+
+  router.get('/routing/versions', async (_request, response) => {
+    const items = (await versions()).map((kept) => versionView(kept, live.table.version));
+    response.json({ items, next: null });
+  });
+
+  router.post('/routing/rollback', async (request, response) => {
+    const { version } = read(rollbackBody, request.body);
+    await rollBack(version).catch((error: unknown) => {
+      const name = propertyOf(error, 'name');
+      if (name === 'RollbackRefused') throw new Conflict(messageOf(error), { cause: error });
+      if (name !== 'RoutingRefused') throw error;
+      throw new Invalid(problemsOf(propertyOf(error, 'problems') as readonly Problem[]));
+    });
+    response.json(await view());
   });
 
   router.post('/routing/explain', async (request, response) => {

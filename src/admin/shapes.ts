@@ -2,7 +2,10 @@ import { z } from 'zod';
 import { type FieldError, Invalid } from '../errors.ts';
 import type { HoldView } from '../outbox/lanes.ts';
 import type { AccountSurvey, MessageDetails, MessageFilter, MessageRecord, MessageState } from '../outbox/records.ts';
-import type { LiveTable, Refused } from '../routing/live.ts';
+import type { TablesInSight } from '../outbox/tables.ts';
+import type { LiveTable } from '../routing/live.ts';
+import type { Problem } from '../routing/problem.ts';
+import type { KeptVersion } from '../routing/versions.ts';
 
 /** What the API takes and gives: snake_case, times in ISO 8601. */
 
@@ -180,15 +183,27 @@ export const explainBody = z
     },
   }));
 
-export function routingView({ table, loadedAt, refused }: Pick<LiveTable, 'table' | 'loadedAt' | 'refused'>) {
+export const rollbackBody = z.strictObject({ version: words });
+
+export function routingView(
+  { table, loadedAt, refused }: Pick<LiveTable, 'table' | 'loadedAt' | 'refused'>,
+  inSight: TablesInSight | undefined,
+) {
+  const newest = inSight?.isBehind ? inSight.newest : undefined;
   return {
     version: table.version,
     loaded_at: iso(loadedAt),
+    rolled_back_at: table.rolledBackAt ?? null,
+    behind: newest ? { version: newest.version, since: iso(newest.since) } : null,
     refused: refused ? { at: iso(refused.at), problems: refused.problems } : null,
   };
 }
 
+export function versionView({ version, at, file }: KeptVersion, inForce: string) {
+  return { version, at: iso(at), in_force: version === inForce, file };
+}
+
 /** By the place in the file, as `check` tells them. */
-export function problemsOf({ problems }: Refused): readonly FieldError[] {
+export function problemsOf(problems: readonly Problem[]): readonly FieldError[] {
   return problems.map(({ file, line, column, message }) => ({ path: `${file}:${line}:${column}:`, message }));
 }

@@ -12,6 +12,7 @@ const EXIT_CONFIG = 78;
 const CODES: Readonly<Record<string, number>> = {
   BridgeRefused: EXIT_FAILED,
   BridgeUnreachable: EXIT_UNAVAILABLE,
+  InitRefused: EXIT_FAILED,
   PortInUse: EXIT_LATER,
   FileInUse: EXIT_LATER,
   StoreUnavailable: EXIT_LATER,
@@ -22,6 +23,8 @@ const CODES: Readonly<Record<string, number>> = {
   RoutingRefused: EXIT_CONFIG,
   UnknownChannel: EXIT_FAILED,
   PayloadRefused: EXIT_FAILED,
+  RollbackRefused: EXIT_FAILED,
+  NothingKept: EXIT_FAILED,
   StoreRefused: EXIT_CONFIG,
 };
 

@@ -15,6 +15,18 @@ export async function run(
     .showHelpAfterError();
 
   program
+    .command('init')
+    .description('write a routing file to begin with: four questions, or options that answer them')
+    .option('--provider <provider>', 'which system sends; form where nobody says')
+    .option('--channel <name>', 'what its channel is called: POST /webhooks/<name>')
+    .option('--base-url <url>', `where Haptik is, or the variable that holds it, such as \${HAPTIK_BASE_URL}`)
+    .option('--business-id <number>', 'which business it is for: the number that Haptik gave')
+    .option('--file <file>', 'the routing file; ROUTING_FILE where left out. One that is there stays as it is')
+    .action(async (options) =>
+      (await import('./init.ts')).init(options, env, { input: process.stdin, output: process.stdout }),
+    );
+
+  program
     .command('serve')
     .description('run the bridge; settings come from the environment and .env')
     .action(async () => (await import('./serve.ts')).serve(readEnvironment, stopped));
@@ -58,6 +70,26 @@ export async function run(
     .action(async (channel, payload, options) =>
       (await import('./explain.ts')).explainPayload(channel, payload, options, env),
     );
+
+  program
+    .command('diff')
+    .description('show what changes with a routing file, in words, against the version that was in force last')
+    .argument('[file]', 'the routing file; ROUTING_FILE where left out')
+    .option('--against <file>', 'compare it with this file instead')
+    .option('--json', 'print JSON')
+    .action(async (file, options) => (await import('./diff.ts')).diff(file, options, env));
+
+  program
+    .command('versions')
+    .description('list the last good versions of the routing file')
+    .option('--json', 'print JSON')
+    .action(async (options) => (await import('./versions.ts')).listVersions(options, env));
+
+  program
+    .command('rollback')
+    .description('put one of them back')
+    .argument('<version>', 'which; its first characters are enough')
+    .action(async (version) => (await import('./versions.ts')).rollback(version, env));
 
   program
     .command('schema')

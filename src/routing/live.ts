@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { messageOf } from '../fault.ts';
 import { type Problem, RoutingRefused } from './problem.ts';
 import { STILL_MS, SteadyFile, type SteadyOptions } from './steady.ts';
 import type { RoutingTable } from './table.ts';
@@ -11,6 +12,8 @@ export interface Refused {
 
 interface LiveOptions extends SteadyOptions {
   readonly clock: Pick<Clock, 'now' | 'sleep'>;
+  /** Told of a table just before it is in force. */
+  readonly announce: (table: RoutingTable) => Promise<void>;
 }
 
 interface InForce {
@@ -24,22 +27,21 @@ interface InForce {
  */
 export class LiveTable {
   readonly #file: SteadyFile;
-  readonly #clock: LiveOptions['clock'];
+  readonly #options: Pick<LiveOptions, 'file' | 'clock' | 'announce'>;
   #inForce: InForce;
   #refused: Refused | undefined;
-  readonly #channels = new Set<string>();
   #turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(file: SteadyFile, clock: LiveOptions['clock'], table: RoutingTable) {
+  private constructor(file: SteadyFile, options: LiveOptions, table: RoutingTable) {
     this.#file = file;
-    this.#clock = clock;
-    this.#inForce = this.#putInForce(table);
+    this.#options = options;
+    this.#inForce = { table, loadedAt: options.clock.now() };
   }
 
-  /** @throws {RoutingRefused} when there is no good table to begin with */
+  /** The first one is in force then; nobody is told of it yet. @throws {RoutingRefused} when there is no good one to begin with */
   static async open(options: LiveOptions): Promise<LiveTable> {
     const file = new SteadyFile(options);
-    return new LiveTable(file, options.clock, await file.read());
+    return new LiveTable(file, options, await file.read());
   }
 
   get table(): RoutingTable {
@@ -55,11 +57,6 @@ export class LiveTable {
     return this.#refused;
   }
 
-  /** Whether a table that was in force since the start had this channel. */
-  hadChannel(channel: string): boolean {
-    return this.#channels.has(channel);
-  }
-
   /**
    * Reads the file again, and the secrets that it refers to, once it stands still.
    *
@@ -72,24 +69,29 @@ export class LiveTable {
   }
 
   async #reload(): Promise<void> {
+    const { clock, announce } = this.#options;
     try {
-      this.#inForce = this.#putInForce(await this.#file.readStill());
+      const table = await this.#file.readStill();
+      if (table.version !== this.table.version) await announce(table);
+      this.#inForce = { table, loadedAt: clock.now() };
       this.#refused = undefined;
     } catch (error) {
-      if (error instanceof RoutingRefused) this.#refused = { at: this.#clock.now(), problems: error.problems };
+      this.#refused = { at: clock.now(), problems: this.#problemsOf(error) };
       throw error;
     }
   }
 
-  #putInForce(table: RoutingTable): InForce {
-    for (const channel of table.channels.keys()) this.#channels.add(channel);
-    return { table, loadedAt: this.#clock.now() };
+  /** Something else than the file may be unreadable too, such as `.env`. */
+  #problemsOf(error: unknown): readonly Problem[] {
+    if (error instanceof RoutingRefused) return error.problems;
+    const { file } = this.#options;
+    return [{ code: 'failed', message: `cannot be loaded: ${messageOf(error)}`, file, line: 1, column: 1 }];
   }
 
   /** Calls back whenever the file, or its senders file, is another one than was last read. */
   async watch(changed: () => Promise<void>, signal: AbortSignal): Promise<void> {
     for (;;) {
-      await this.#clock.sleep(STILL_MS, signal);
+      await this.#options.clock.sleep(STILL_MS, signal);
       if (signal.aborted) return;
       if (await this.#file.hasChanged()) await changed();
     }

@@ -4,13 +4,14 @@ import { messageOf, propertyOf } from '../fault.ts';
 import type { Catalog } from './catalog.ts';
 import { contradictions } from './contradictions.ts';
 import { readDocument, type SourceDocument } from './document.ts';
+import { splitNote } from './note.ts';
 import { nameOf, type Problem, RoutingRefused } from './problem.ts';
 import type { Environment } from './references.ts';
 import { type RoutingFile, routingFile } from './schema.ts';
 import { describe, toProblems } from './schema-problems.ts';
 import { joinedSenders, listedSenders, rulesOf } from './senders.ts';
 import { readSendersFile, sendersFileOf, sendersInBoth } from './senders-file.ts';
-import { createTable, type RoutingTable } from './table.ts';
+import { createTable, type Origin, type RoutingTable } from './table.ts';
 import { warningsOf } from './warnings.ts';
 
 /** A table, and what its file says and probably does not mean. */
@@ -40,6 +41,8 @@ export async function checkRouting(path: string, env: Environment, providers: Ca
 export interface ReadRouting {
   readonly path: string;
   readonly source: string;
+  /** Undefined where it has none. */
+  readonly sendersFile: string | undefined;
   readonly file: RoutingFile;
   readonly document: SourceDocument;
   readonly providers: Catalog;
@@ -73,7 +76,8 @@ export function parseRouting(source: string, path: string, env: Environment, pro
   const parsed = routingFile(providers).safeParse(document.data, { error: describe });
   refuse(parsed.success ? contradictions(parsed.data, document, providers) : toProblems(parsed.error, document));
   if (!parsed.success) throw parsed.error;
-  return { path, source, file: parsed.data, document, providers };
+  const sendersFile = sendersFileOf(path, parsed.data);
+  return { path, source, sendersFile, file: parsed.data, document, providers };
 }
 
 /**
@@ -83,13 +87,15 @@ export function parseRouting(source: string, path: string, env: Environment, pro
  * @throws {RoutingRefused} with every problem
  */
 export async function complete(read: ReadRouting, warnings?: Problem[]): Promise<RoutingTable> {
-  const { path, source, file, document, providers } = read;
+  const { source, sendersFile, file, document, providers } = read;
+  const { note, text } = splitNote(source);
   const rules = rulesOf(file, providers);
   const listed = listedSenders(file.senders, rules);
-  const sendersFile = sendersFileOf(path, file);
-  if (sendersFile === undefined) {
-    return createTable(file, { source, senders: listed, version: hashOf(source) }, providers);
-  }
+  const tableOf = (version: string, more: Pick<Origin, 'senders' | 'sendersFile'>) => {
+    const rolledBackAt = note?.version === version ? note.at : undefined;
+    return createTable(file, { version, source, rolledBackAt, ...more }, providers);
+  };
+  if (sendersFile === undefined) return tableOf(hashOf(text), { senders: listed });
   const found = await readSendersFile(sendersFile, file, { rules, warns: warnings !== undefined });
   if ('unreadable' in found) {
     const fault = found.unreadable === 'ENOENT' ? 'there is no such file' : `cannot be read: ${found.unreadable}`;
@@ -103,11 +109,13 @@ export async function complete(read: ReadRouting, warnings?: Problem[]): Promise
   });
   refuse(inBoth);
   warnings?.push(...found.warnings);
-  const version = hashOf(`${source}\n${found.hash}`);
-  const senders = joinedSenders(listed, found.senders);
-  return createTable(file, { source, sendersFile, senders, version }, providers);
+  return tableOf(hashOf(`${text}\n${found.hash}`), {
+    senders: joinedSenders(listed, found.senders),
+    sendersFile: { path: sendersFile, hash: found.hash, senders: found.senders },
+  });
 }
 
+/** Of twelve digits: a person may have to tell one from another. */
 function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 12);
 }

@@ -6,6 +6,8 @@ import type { ChannelConfig, RoutingFile } from './schema.ts';
 /** The senders whose auth_id the operator's systems know, before any template. */
 export interface Senders {
   readonly size: number;
+  /** @param sender in its usual form */
+  get(sender: string): string | undefined;
   /** @param sender as the channels that read senders by this rule give it */
   authIdOf(sender: string, rule: SenderRule | undefined): string | undefined;
   /** Each sender in its usual form, and its auth_id. */
@@ -25,6 +27,7 @@ interface Lookup {
 function sendersOf(everywhere: Lookup, byRule: ReadonlyMap<string, Lookup>): Senders {
   return {
     size: everywhere.size,
+    get: (sender) => everywhere.get(sender),
     authIdOf: (sender, rule) => everywhere.get(sender) ?? (rule && byRule.get(nameOf(rule))?.get(sender)),
     entries: () => everywhere.entries(),
   };
@@ -57,15 +60,21 @@ export function packedSenders(everywhere: Packed, byRule: readonly Packed[], rul
 
 /** One after the other; who is in both has one auth_id. */
 export function joinedSenders(first: Senders, second: Senders): Senders {
-  const inBoth = [...first.entries()].filter(([sender]) => second.authIdOf(sender, undefined) !== undefined);
+  const inBoth = [...first.entries()].filter(([sender]) => second.get(sender) !== undefined);
   return {
     size: first.size + second.size - inBoth.length,
+    get: (sender) => first.get(sender) ?? second.get(sender),
     authIdOf: (sender, rule) => first.authIdOf(sender, rule) ?? second.authIdOf(sender, rule),
     *entries() {
       yield* first.entries();
-      for (const entry of second.entries()) if (first.authIdOf(entry[0], undefined) === undefined) yield entry;
+      for (const entry of second.entries()) if (first.get(entry[0]) === undefined) yield entry;
     },
   };
+}
+
+/** How a channel reads its senders, with its name. */
+export interface ChannelRule extends SenderRule {
+  readonly channel: string;
 }
 
 /** How a channel reads its senders. */

@@ -5,7 +5,6 @@ import type { Catalog } from './catalog.ts';
 import { complete, readRouting } from './load.ts';
 import { RoutingRefused } from './problem.ts';
 import type { Environment } from './references.ts';
-import { sendersFileOf } from './senders-file.ts';
 import type { RoutingTable } from './table.ts';
 
 export interface SteadyOptions {
@@ -41,7 +40,7 @@ export class SteadyFile {
     const own = await outsideOf(file);
     this.#seen = [own, await outsideOf(this.#sendersFile)].join();
     const read = await readRouting(file, env(), providers);
-    this.#sendersFile = sendersFileOf(file, read.file);
+    this.#sendersFile = read.sendersFile;
     this.#seen = [own, await outsideOf(this.#sendersFile)].join();
     return complete(read);
   }

@@ -34,8 +34,10 @@ export interface Origin {
   readonly version: string;
   /** The text of the file. */
   readonly source: string;
-  /** Where its senders file is; undefined where it has none. */
-  readonly sendersFile?: string | undefined;
+  /** When it was put back by a rollback, as ISO 8601; undefined where the file does not say that of this version. */
+  readonly rolledBackAt?: string | undefined;
+  /** Its senders file, with the hash of its bytes; undefined where it has none. */
+  readonly sendersFile?: { readonly path: string; readonly hash: string; readonly senders: Senders } | undefined;
   /** Of both files. */
   readonly senders: Senders;
 }

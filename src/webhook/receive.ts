@@ -21,8 +21,8 @@ export type Providers = Readonly<Record<string, Provider>>;
 
 export interface ReceiveOptions {
   readonly table: () => RoutingTable;
-  /** Whether a table before the one in force had this channel. */
-  readonly hadChannel: (name: string) => boolean;
+  /** Whether a channel that this table does not have was one before, may be one elsewhere, or nobody can tell. */
+  readonly mayBeChannel: (name: string) => Promise<boolean>;
   readonly providers: Providers;
   /** What providers call, where it is written down. */
   readonly publicUrl: string | undefined;
@@ -53,7 +53,7 @@ export function receive(options: ReceiveOptions): RequestHandler {
 
   return async (request, response) => {
     const table = options.table();
-    const channel = channelOf(request, table, options);
+    const channel = await channelOf(request, table, options);
     const provider = providerOf(channel, options.providers);
     const method = methodOf(request, provider);
     response.set(provider.cors?.(channel, request.headers) ?? {});
@@ -104,12 +104,12 @@ export function receive(options: ReceiveOptions): RequestHandler {
   };
 }
 
-/** What was a channel may be one again, and some providers never call again after one 404. */
-function channelOf(request: Request, table: RoutingTable, { hadChannel }: ReceiveOptions): Channel {
+/** What was a channel may be one again, or be new and not known here yet; and some providers never call again after one 404. */
+async function channelOf(request: Request, table: RoutingTable, { mayBeChannel }: ReceiveOptions): Promise<Channel> {
   const name = String(request.params.channel);
   const channel = table.channels.get(name);
   if (channel !== undefined) return channel;
-  if (hadChannel(name)) throw new Unavailable(`The channel "${name}" is not in the routing file any more.`);
+  if (await mayBeChannel(name)) throw new Unavailable(`The channel "${name}" is not in the routing table here.`);
   throw new NotFound(`There is no channel "${name}".`);
 }
 

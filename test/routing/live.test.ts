@@ -1,7 +1,9 @@
 import { appendFile, mkdir, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
+import { systemClock } from '../../src/clock.ts';
 import { LiveTable } from '../../src/routing/live.ts';
+import type { RoutingTable } from '../../src/routing/table.ts';
 import { providers } from '../../src/webhook/providers/registry.ts';
 import { ManualClock, onTestEnd, temporaryFolder, until } from '../support/fixtures.ts';
 
@@ -22,7 +24,11 @@ async function open(source = file('one')) {
 async function openAt(path: string) {
   const clock = new ManualClock();
   const env: Record<string, string> = { TOKEN: 't1' };
-  const live = await LiveTable.open({ file: path, env: () => env, providers, clock });
+  const announced: object[] = [];
+  const announce = async ({ version }: RoutingTable) => {
+    announced.push({ version, inForce: live.table.version });
+  };
+  const live = await LiveTable.open({ file: path, env: () => env, providers, clock, announce });
   const ending = new AbortController();
   const ticking = setInterval(() => clock.advance(200), 5);
   const seen: string[] = [];
@@ -38,7 +44,7 @@ async function openAt(path: string) {
     clearInterval(ticking);
   });
   const becomes = (channel: string) => until(`${channel} is in force`, () => live.table.channels.has(channel));
-  return { live, env, seen, becomes, clock };
+  return { live, env, seen, announced, becomes, clock };
 }
 
 describe('the table in force follows its file', () => {
@@ -140,7 +146,8 @@ describe('a file that is refused', () => {
 
   test('does not let a start begin', async () => {
     const path = join(await temporaryFolder(), 'routing.yaml');
-    const opening = LiveTable.open({ file: path, env: () => ({}), providers, clock: new ManualClock() });
+    const options = { file: path, env: () => ({}), providers, clock: new ManualClock(), announce: async () => {} };
+    const opening = LiveTable.open(options);
     await expect(opening).rejects.toThrow(/routing\.yaml:1:1: there is no such file/);
   });
 });
@@ -182,9 +189,33 @@ test('secrets are read again, also where the file is the same', async () => {
   expect(after?.fingerprint).not.toBe(before?.fingerprint);
 });
 
-test('channels that there were are remembered', async () => {
-  const { path, live } = await open();
+test('each version is announced before it is in force, and once', async () => {
+  const { path, live, announced } = await open();
+  const first = live.table.version;
+  await live.reload();
+  expect(announced).toEqual([]);
   await writeFile(path, file('two'));
   await live.reload();
-  expect(['one', 'two', 'three'].map((name) => live.hadChannel(name))).toEqual([true, true, false]);
+  await live.reload();
+  expect(announced).toEqual([{ version: live.table.version, inForce: first }]);
+});
+
+test('whatever else keeps the file from being read is told as its faults are', async () => {
+  const { path, live } = await open();
+  let isReadable = true;
+  const reading = await LiveTable.open({
+    file: path,
+    providers,
+    clock: systemClock,
+    announce: async () => {},
+    env: () => {
+      if (!isReadable) throw new Error("EACCES: permission denied, open '.env'");
+      return { TOKEN: 't' };
+    },
+  });
+  isReadable = false;
+  await expect(reading.reload()).rejects.toThrow('EACCES');
+  const message = "cannot be loaded: EACCES: permission denied, open '.env'";
+  expect(reading.refused?.problems).toEqual([{ code: 'failed', message, file: path, line: 1, column: 1 }]);
+  expect(reading.table.version).toBe(live.table.version);
 });

@@ -76,7 +76,7 @@ export async function startTestBridge({
     SHUTDOWN_GRACE_MS: '2000',
     ...env,
   });
-  const bridge = await startBridge(settings, { log, ...overrides });
+  const bridge = await startBridge({ ...settings, dataFolder: place }, { log, ...overrides });
   onTestEnd(() => bridge.stop());
   return { bridge, simulator, request: supertest(bridge.url), admin: supertest(bridge.adminUrl), lines, database };
 }

@@ -1,11 +1,11 @@
 import { normaliseSender } from '../../sender.ts';
+import { dataAsWritten } from '../document.ts';
 import type { Change } from './change.ts';
 import { accountChanges, channelChanges, type Named } from './named.ts';
 import { keyOf, type Plain, type PlainMap, plain, plainMap } from './plain.ts';
 import { routeChanges } from './routes.ts';
 import { type SenderList, senderChanges } from './senders.ts';
 import { arrow, type Show, secretsIn, showing } from './words.ts';
-import { dataAsWritten } from '../document.ts';
 
 /** A good routing file. */
 export interface Written {
