@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { resetSocket } from '../support/network.ts';
 
 /** Where senders send to, whichever replica takes it. */
 export interface Balancer extends AsyncDisposable {
@@ -34,12 +35,12 @@ export async function startBalancer(ports: readonly number[], looks: boolean): P
       const upstream = connect({ port, host: '127.0.0.1', noDelay: true });
       client.once('close', () => upstream.destroy());
       if (!(await isOpened(upstream))) continue;
-      upstream.on('error', () => client.resetAndDestroy());
+      upstream.on('error', () => resetSocket(client));
       client.pipe(upstream);
       upstream.pipe(client);
       return;
     }
-    client.resetAndDestroy();
+    resetSocket(client);
   };
 
   const server = createServer({ noDelay: true }, (client) => void serve(client)).listen(0, '127.0.0.1');

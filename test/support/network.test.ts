@@ -1,8 +1,12 @@
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
 import { onTestEnd, turns, until } from './fixtures.ts';
 import { startProxy } from './network.ts';
+import { ROOT } from './process.ts';
 
 /** Answers each piece with the same, said louder. */
 async function startShouter(mark = '!') {
@@ -155,4 +159,21 @@ test('the address by way of it differs in nothing else', async () => {
   expect(proxy.via('postgres://me:secret@db.example:5432/mine?a=b')).toBe(
     `postgres://me:secret@127.0.0.1:${proxy.port}/mine?a=b`,
   );
+});
+
+test('a process that resets a socket while it shuts down comes to its end', async () => {
+  const script = `
+    import { connect, createServer } from 'node:net';
+    import { resetSocket } from ${JSON.stringify(join(ROOT, 'test/support/network.ts'))};
+    const server = createServer({ allowHalfOpen: true }).listen(0, () => {
+      const near = connect({ port: server.address().port, allowHalfOpen: true }, () => {
+        near.end();
+        process.nextTick(resetSocket, near);
+      });
+      server.once('connection', (far) => {
+        near.once('close', () => far.destroy());
+        server.close();
+      });
+    });`;
+  await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { timeout: 20_000 });
 });
