@@ -6,8 +6,9 @@ RUN npm ci --omit=dev && npm cache clean --force
 COPY src ./src
 COPY routing.example.yaml openapi.yaml ./
 
-# The one place that is written to: the database and, beside it, the compile cache. The root may be read-only.
-RUN mkdir /data && chown node:node /data
+# The one place that is written to: the database and, beside it, the compile cache and the last versions of the routing
+# file; where the database is PostgreSQL, those alone. The root may be read-only.
+RUN mkdir /data && chown node:node /data && ln -s /data data
 VOLUME /data
 ENV NODE_ENV=production \
     DATABASE_URL=sqlite:/data/bridge.db \

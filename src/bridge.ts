@@ -6,7 +6,6 @@ import { v7 } from 'uuid';
 import { createAdminApp } from './admin/app.ts';
 import { createApp } from './app.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { coalesced } from './coalesce.ts';
 import { explain, explanationView } from './explain.ts';
 import { createClient } from './haptik/client.ts';
 import { createDeliver } from './haptik/deliver.ts';
@@ -22,11 +21,10 @@ import { keepCounted } from './outbox/recount.ts';
 import { retain } from './outbox/retention.ts';
 import type { openFile } from './outbox/sqlite/file.ts';
 import { Waiters } from './outbox/wait.ts';
-import { reloadWith } from './reload.ts';
 import { LiveTable } from './routing/live.ts';
-import { rollBack } from './routing/rollback.ts';
 import type { RoutingTable } from './routing/table.ts';
 import { KeptVersions } from './routing/versions.ts';
+import { routingOperations } from './routing-operations.ts';
 import type { Environment, Settings } from './settings.ts';
 import { Certificates } from './webhook/certificates.ts';
 import { providers } from './webhook/providers/registry.ts';
@@ -122,14 +120,19 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
 
   const announce = ({ version, channels }: RoutingTable, ageMs: number) =>
     tables.put({ version, ageMs, channels: [...channels.keys()] });
-  const tablesInSight = coalesced(() => tables.look());
-  const kept = new KeptVersions({ dataFolder, routingFile, now: clock.now });
-  const { keep, reload } = reloadWith({
+  const routing = routingOperations({
     live,
-    kept,
+    kept: new KeptVersions({ dataFolder, routingFile, now: clock.now }),
+    tables,
+    records,
+    routingFile,
+    providers,
+    env,
+    now: clock.now,
+    newName: randomUUID,
     metrics,
     log,
-    settled: async () => {
+    onReloaded: async () => {
       dispatcher.wakeAll();
       await tellOfMissing(records, live.table, log).catch((error) => {
         log.warn('it is not known whether messages wait for an account that is gone', { error });
@@ -143,11 +146,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   const app = createApp({
     ...common,
     table: () => live.table,
-    mayBeChannel: (name) =>
-      tablesInSight().then(
-        ({ isBehind, channels }) => isBehind || channels.has(name),
-        () => true,
-      ),
+    mayBeChannel: routing.mayBeChannel,
     providers,
     publicUrl: settings.publicUrl,
     certificateKey: (address) => certificates.keyOf(address),
@@ -167,20 +166,8 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     table: () => live.table,
     wake: () => dispatcher.wakeAll(),
     live,
-    tablesInSight,
-    versions: () => kept.list(),
-    rollBack: async (version) => {
-      const to = await rollBack(version, await kept.list(), {
-        routingFile,
-        env: env(),
-        providers,
-        now: clock.now,
-        newName: randomUUID,
-      });
-      log.warn('routing file rolled back', { from: live.table.version, to: to.version });
-      await reload('a rollback');
-    },
-    reload: () => reload('an operator'),
+    ...routing,
+    reload: () => routing.reload('an operator'),
     explain: async (question) => explanationView(await explain(live.table, providers, question)),
   });
 
@@ -196,7 +183,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   const urls: string[] = [];
   try {
     await announce(live.table, clock.now() - (await stat(routingFile)).mtimeMs);
-    await keep();
+    await routing.keep();
     await lanes.look();
     await tellOfMissing(records, live.table, log);
     for (const { server, ...place } of listeners) urls.push(await listen(server, place));
@@ -216,7 +203,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   const upkeep = [
     retain({ store, contentMs, rowsMs, clock, log }, ending.signal),
     keepCounted({ store, clock, log }, ending.signal),
-    live.watch(() => reload('the file has changed').catch(() => undefined), ending.signal),
+    live.watch(() => routing.reload('the file has changed').catch(() => undefined), ending.signal),
   ];
   log.info('ready', {
     url,
@@ -243,7 +230,7 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   return {
     url,
     adminUrl,
-    reload: () => reload('a signal').catch(() => undefined),
+    reload: () => routing.reload('a signal').catch(() => undefined),
     stop: () => {
       stopped ??= stop();
       return stopped;

@@ -75,24 +75,29 @@ const admin = {
     .optional(),
 };
 
+/** Where everything is that lasts. */
+const places = {
+  ROUTING_FILE: given('the path of a routing file'),
+  DATABASE_URL: z
+    .string()
+    // SQLite's own names for databases in memory would acknowledge what is nowhere.
+    .refine((url) => /^sqlite:(?!:|file:)\S(.*\S)?$/.test(url) || isPostgres(url), {
+      error:
+        'accepted are sqlite: with a relative or absolute path, such as sqlite:data/bridge.db, ' +
+        'and postgres://user:password@host:port/database (a password in percent-encoding)',
+    })
+    .transform(
+      (url): DatabaseAddress =>
+        isPostgres(url) ? { kind: 'postgres', url } : { kind: 'sqlite', file: url.slice('sqlite:'.length) },
+    ),
+};
+
 const schema = z
   .object({
     HOST: host,
     PORT: port,
     ...admin,
-    ROUTING_FILE: given('the path of a routing file'),
-    DATABASE_URL: z
-      .string()
-      // SQLite's own names for databases in memory would acknowledge what is nowhere.
-      .refine((url) => /^sqlite:(?!:|file:)\S(.*\S)?$/.test(url) || isPostgres(url), {
-        error:
-          'accepted are sqlite: with a relative or absolute path, such as sqlite:data/bridge.db, ' +
-          'and postgres://user:password@host:port/database (a password in percent-encoding)',
-      })
-      .transform(
-        (url): DatabaseAddress =>
-          isPostgres(url) ? { kind: 'postgres', url } : { kind: 'sqlite', file: url.slice('sqlite:'.length) },
-      ),
+    ...places,
     PUBLIC_URL: z
       .string()
       .refine(isBase, { error: 'accepted is what providers call, up to /webhooks, such as https://bridge.example.com' })
@@ -240,7 +245,7 @@ function dataFolderOf(database: DatabaseAddress): string {
 
 /** @throws {SettingsRefused} as `readSettings`, for these settings alone */
 export function readRoutingSettings(env: Environment): Pick<Settings, 'routingFile' | 'dataFolder'> {
-  const { ROUTING_FILE, DATABASE_URL } = parse(schema.pick({ ROUTING_FILE: true, DATABASE_URL: true }), env);
+  const { ROUTING_FILE, DATABASE_URL } = parse(z.object(places), env);
   return { routingFile: ROUTING_FILE, dataFolder: dataFolderOf(DATABASE_URL) };
 }
 

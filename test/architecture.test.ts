@@ -17,7 +17,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   listen: ['fault'],
   metrics: ['type outbox'],
   middleware: ['errors', 'fault', 'type log'],
-  reload: ['type log', 'type metrics', 'type routing', 'routing'],
+  'routing-operations': ['coalesce', 'type log', 'type metrics', 'routing', 'outbox'],
   routing: ['type message', 'path', 'sender', 'fault', 'type clock'],
   webhook: [
     'type message',
@@ -49,7 +49,6 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   app: ['errors', 'middleware', 'type metrics', 'webhook'],
   bridge: [
     'clock',
-    'coalesce',
     'listen',
     'log',
     'metrics',
@@ -60,7 +59,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'admin',
     'webhook',
     'explain',
-    'reload',
+    'routing-operations',
     'app',
   ],
   cli: ['fault', 'clock', 'settings', 'bridge', 'explain', 'type routing', 'routing', 'webhook', 'outbox', 'haptik'],

@@ -6,7 +6,7 @@ import { parse } from 'yaml';
 import { Metrics } from '../src/metrics.ts';
 import { DEFAULTS } from '../src/settings.ts';
 import { providers } from '../src/webhook/providers/registry.ts';
-import { CHAT, startTestBridge } from './support/bridge.ts';
+import { ACCOUNTS, CHAT, startTestBridge } from './support/bridge.ts';
 import { temporaryFolder } from './support/fixtures.ts';
 import { ROOT, runCli } from './support/process.ts';
 import { parseRouting } from './support/routing.ts';
@@ -41,8 +41,8 @@ describe('the README', () => {
   test('names every command of the program, and no other', async () => {
     const program = runCli(['--help'], { cwd: await temporaryFolder() });
     expect(await program.ended()).toBe(0);
-    const offered = [...program.output().matchAll(/^ {2}(\w+)(?: [[<]| {2,})/gm)].map(([, name = '']) => name);
-    const documented = [...readme.matchAll(/^\| `haptik-bridge (\w+)/gm)].map(([, name = '']) => name);
+    const offered = [...program.output().matchAll(/^ {2}([\w-]+)(?: [[<]| {2,})/gm)].map(([, name = '']) => name);
+    const documented = [...readme.matchAll(/^\| `haptik-bridge ([\w-]+)/gm)].map(([, name = '']) => name);
     expect([...new Set(documented)].sort()).toEqual(offered.filter((name) => name !== 'help').sort());
   });
 
@@ -261,6 +261,13 @@ describe('openapi.yaml', () => {
     ['post', '/api/accounts/nope/resume', 404, {}],
     ['get', '/api/routing', 200, undefined],
     ['post', '/api/routing/reload', 200, {}],
+    ['get', '/api/routing/versions', 200, undefined],
+    ['post', '/api/routing/rollback', 200, { version: '{version}' }],
+    ['post', '/api/routing/rollback', 409, { version: 'none' }],
+    ['post', '/api/routing/rollback', 422, {}],
+    ['post', '/api/routing/dry-run', 200, { last: 5 }],
+    ['post', '/api/routing/dry-run', 200, { source: '{rerouted}' }],
+    ['post', '/api/routing/dry-run', 422, { source: '[]' }],
     ['post', '/api/routing/explain', 200, { channel: 'chat', payload: { sender: 'u', text: 't' } }],
     [
       'post',
@@ -292,9 +299,15 @@ describe('openapi.yaml', () => {
     const delivered = await send('one');
     simulator.addFault({ count: 1, status: 400, body: { error_message: 'no' } });
     const filled = (text: string) =>
-      text.replace('{dead}', dead).replace('{delivered}', delivered).replace('{folder}', folder);
+      text
+        .replace('{dead}', dead)
+        .replace('{delivered}', delivered)
+        .replace('{folder}', folder)
+        .replace('{version}', version)
+        .replace('"{rerouted}"', JSON.stringify(ACCOUNTS + routing.replace(/business_id: \d+/, 'business_id: 9')));
     const dead = await send('two');
     const folder = await temporaryFolder();
+    const { version } = (await (await fetch(`${bridge.adminUrl}/api/routing`)).json()) as { version: string };
     const answer = await fetch(bridge.adminUrl + filled(path), {
       method,
       ...(body !== undefined && { headers: json, body: filled(JSON.stringify(body)) }),
@@ -321,8 +334,11 @@ describe('openapi.yaml', () => {
       '/api/messages/{id}/redrive',
       '/api/redrive',
       '/api/routing',
+      '/api/routing/dry-run',
       '/api/routing/explain',
       '/api/routing/reload',
+      '/api/routing/rollback',
+      '/api/routing/versions',
       '/metrics',
     ]);
   });

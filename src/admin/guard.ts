@@ -2,7 +2,8 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import express, { type RequestHandler } from 'express';
 import { HostNotAllowed, NotVerified, OriginNotAllowed, UnsupportedContent } from '../errors.ts';
 
-const BODY_LIMIT = '64kb';
+/** A routing file with ten thousand routes, and some. */
+const BODY_LIMIT = '8mb';
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i;
 
 /**

@@ -3,10 +3,21 @@ import { Conflict, Invalid, NotFound, Refusal } from '../errors.ts';
 import type { Question } from '../explain.ts';
 import { messageOf, propertyOf } from '../fault.ts';
 import type { TablesInSight } from '../outbox/tables.ts';
+import type { DryRun } from '../routing/dry-run.ts';
 import type { LiveTable } from '../routing/live.ts';
 import type { Problem } from '../routing/problem.ts';
 import type { KeptVersion } from '../routing/versions.ts';
-import { emptyBody, explainBody, problemsOf, read, rollbackBody, routingView, versionView } from './shapes.ts';
+import {
+  dryRunBody,
+  emptyBody,
+  explainBody,
+  problemsOf,
+  read,
+  rehearsalView,
+  rollbackBody,
+  routingView,
+  versionView,
+} from './shapes.ts';
 
 export interface RoutingOptions {
   readonly live: Pick<LiveTable, 'table' | 'loadedAt' | 'refused'>;
@@ -17,12 +28,18 @@ export interface RoutingOptions {
   readonly rollBack: (version: string) => Promise<void>;
   /** @throws {RoutingRefused} when the file is refused */
   readonly reload: () => Promise<void>;
+  /** @throws {RoutingRefused} */
+  readonly dryRun: (
+    draft: { readonly source: string; readonly name: string } | undefined,
+    last: number,
+  ) => Promise<DryRun>;
   /** @throws {UnknownChannel}; {Refusal} as the channel would refuse it */
   readonly explain: (question: Question) => Promise<object>;
 }
 
 /** The routing table in force, and the file that is to be the next. */
-export function routing({ live, tablesInSight, versions, rollBack, reload, explain }: RoutingOptions): Router {
+export function routing(options: RoutingOptions): Router {
+  const { live, tablesInSight, versions, rollBack, reload, dryRun, explain } = options;
   const router = Router();
   // Where the database is not reached, what is known here is told all the same.
   const view = async () => routingView(live, await tablesInSight().catch(() => undefined));
@@ -47,12 +64,19 @@ export function routing({ live, tablesInSight, versions, rollBack, reload, expla
   router.post('/routing/rollback', async (request, response) => {
     const { version } = read(rollbackBody, request.body);
     await rollBack(version).catch((error: unknown) => {
-      const name = propertyOf(error, 'name');
-      if (name === 'RollbackRefused') throw new Conflict(messageOf(error), { cause: error });
-      if (name !== 'RoutingRefused') throw error;
-      throw new Invalid(problemsOf(propertyOf(error, 'problems') as readonly Problem[]));
+      if (propertyOf(error, 'name') === 'RollbackRefused') throw new Conflict(messageOf(error), { cause: error });
+      throw asInvalid(error);
     });
     response.json(await view());
+  });
+
+  router.post('/routing/dry-run', async (request, response) => {
+    const { source, name, last } = read(dryRunBody, request.body);
+    const draft = source === undefined ? undefined : { source, name };
+    const done = await dryRun(draft, last).catch((error: unknown) => {
+      throw asInvalid(error);
+    });
+    response.json(rehearsalView(done));
   });
 
   router.post('/routing/explain', async (request, response) => {
@@ -64,4 +88,10 @@ export function routing({ live, tablesInSight, versions, rollBack, reload, expla
     response.json(explanation);
   });
   return router;
+}
+
+/** A routing file's problems as those of the request that is about it. */
+function asInvalid(error: unknown): unknown {
+  if (propertyOf(error, 'name') !== 'RoutingRefused') return error;
+  return new Invalid(problemsOf(propertyOf(error, 'problems') as readonly Problem[]));
 }

@@ -3,6 +3,7 @@ import { type FieldError, Invalid } from '../errors.ts';
 import type { HoldView } from '../outbox/lanes.ts';
 import type { AccountSurvey, MessageDetails, MessageFilter, MessageRecord, MessageState } from '../outbox/records.ts';
 import type { TablesInSight } from '../outbox/tables.ts';
+import type { DryRun, Fate } from '../routing/dry-run.ts';
 import type { LiveTable } from '../routing/live.ts';
 import type { Problem } from '../routing/problem.ts';
 import type { KeptVersion } from '../routing/versions.ts';
@@ -182,6 +183,36 @@ export const explainBody = z
       ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
     },
   }));
+
+const MAX_SAMPLES = 10_000;
+const SAMPLES = `must be a whole number from 1 to ${MAX_SAMPLES}`;
+export const dryRunBody = z.strictObject({
+  /** The text of a routing file; the one that is there where left out. */
+  source: z.string().min(1, 'must hold a routing file').optional(),
+  /** By which its problems are told. */
+  name: words.default('source'),
+  last: z.int(SAMPLES).min(1, SAMPLES).max(MAX_SAMPLES, SAMPLES).default(1_000),
+});
+
+export function rehearsalView({ version, against, rehearsal }: DryRun) {
+  const { differences, examples, readOtherwise, ...counts } = rehearsal;
+  return {
+    version,
+    against,
+    ...counts,
+    ...differences,
+    read_otherwise: readOtherwise,
+    examples: examples.map(({ before, after, ...rest }) => ({
+      ...rest,
+      before: fateView(before),
+      after: fateView(after),
+    })),
+  };
+}
+
+function fateView({ businessId, authId, ...rest }: Fate) {
+  return { ...rest, business_id: businessId, auth_id: authId };
+}
 
 export const rollbackBody = z.strictObject({ version: words });
 

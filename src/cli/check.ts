@@ -73,7 +73,11 @@ function liveSummary(accounts: readonly ProbedAccount[]): string {
   return ['', basis, ...lines].join('\n');
 }
 
-function summary(path: string, { accounts, file, senders, version }: RoutingTable, warnings: readonly Problem[]): string {
+function summary(
+  path: string,
+  { accounts, file, senders, version }: RoutingTable,
+  warnings: readonly Problem[],
+): string {
   const channels = Object.entries(file.channels).map(
     ([name, { provider, verify }]) => `  POST /webhooks/${name}   ${provider}, ${schemeOf(verify)}`,
   );

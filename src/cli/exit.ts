@@ -25,6 +25,7 @@ const CODES: Readonly<Record<string, number>> = {
   PayloadRefused: EXIT_FAILED,
   RollbackRefused: EXIT_FAILED,
   NothingKept: EXIT_FAILED,
+  FileUnreadable: EXIT_FAILED,
   StoreRefused: EXIT_CONFIG,
 };
 

@@ -62,6 +62,13 @@ export function operate(program: Command, env: Environment): void {
     .option('--json', 'print JSON')
     .action(async (options) => (await import('./reload.ts')).reload(options, env));
   program
+    .command('dry-run [file]')
+    .description('route the last messages by a routing file, and show what would become of them; nothing is sent')
+    .addHelpText('after', WHERE)
+    .option('--last <n>', 'how many, at most 10000', count, 1_000)
+    .option('--json', 'print JSON')
+    .action(async (file, options) => (await import('./dry-run.ts')).dryRun(file, options, env));
+  program
     .command('backup <file>')
     .description('write a copy of the database while the bridge runs')
     .action(async (file) => (await import('./backup.ts')).backup(file, env));

@@ -34,6 +34,8 @@ export interface SourceDocument {
   readonly problems: readonly Problem[];
   /** `key`: the place of this key of the map at `path`, rather than of the value. */
   problem(path: Path, code: string, message: string, key?: string): Problem;
+  /** The text with references in place of what came out of them. */
+  conceal(text: string): string;
 }
 
 // Our own check of the keys finds more: `+91…` is the same key as `"+91…"`.
@@ -57,6 +59,7 @@ export function readDocument(source: string, file: string, env: Environment): So
   const place: Omit<SourceDocument, 'data' | 'problems'> = {
     isEmpty: document.contents === null,
     problem: (path, code, message, key) => at(offsetOf(document, path, key), code, message),
+    conceal: (text) => conceal(text, secrets),
   };
 
   // After the first fault of syntax the parser guesses, and what it says next misleads.

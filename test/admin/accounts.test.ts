@@ -181,7 +181,7 @@ describe('an account that the routing file has no longer', () => {
 
     const gone = await startTestBridge({ routing: CHAT, folder });
     expect(await account(gone, 'second')).toMatchObject({ state: 'missing', cause: null, waiting: 2, oldest_at: time });
-    expect((await gone.request.post('/webhooks/other').send({ sender: 'u', text: 'x' })).status).toBe(404);
+    expect((await gone.request.post('/webhooks/other').send({ sender: 'u', text: 'x' })).status).toBe(503);
     await gone.bridge.stop();
     expect(gone.simulator.requests).toEqual([]);
 

@@ -194,7 +194,7 @@ describe('a start that cannot be', () => {
   test('without a routing file says how to get one, and ends with 78', async () => {
     const program = runCli(['serve'], { cwd, env: ENV });
     expect(await program.ended()).toBe(78);
-    expect(program.output()).toMatch(/^routing\.yaml:1:1: there is no such file; copy routing\.example\.yaml/);
+    expect(program.output()).toMatch(/^routing\.yaml:1:1: there is no such file; haptik-bridge init writes one/);
   });
 
   test('with a broken routing file says where, and ends with 78', async () => {

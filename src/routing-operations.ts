@@ -1,0 +1,96 @@
+import { coalesced } from './coalesce.ts';
+import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
+import { recentMessages } from './outbox/recent.ts';
+import type { Records } from './outbox/records.ts';
+import type { Tables } from './outbox/tables.ts';
+import { type DryRun, rehearse } from './routing/dry-run.ts';
+import type { LiveTable } from './routing/live.ts';
+import { complete, parseRouting, readRouting } from './routing/load.ts';
+import { formatProblem } from './routing/problem.ts';
+import { type RollbackOptions, rollBack } from './routing/rollback.ts';
+import { sendersFileOf } from './routing/senders-file.ts';
+import type { KeptVersions } from './routing/versions.ts';
+
+export interface RoutingOperationsOptions extends Omit<RollbackOptions, 'env'> {
+  readonly live: LiveTable;
+  readonly kept: KeptVersions;
+  readonly tables: Tables;
+  readonly records: Pick<Records, 'recent'>;
+  readonly env: () => RollbackOptions['env'];
+  readonly metrics: Pick<Metrics, 'routingLoaded' | 'routingRefused'>;
+  readonly log: Log;
+  /** Told once another table may be in force. */
+  readonly onReloaded: () => Promise<void>;
+}
+
+/** A routing file that is only tried. */
+export interface Draft {
+  readonly source: string;
+  /** By which its problems are told. */
+  readonly name: string;
+}
+
+/** What operators do with the routing table of a running bridge. */
+export function routingOperations(options: RoutingOperationsOptions) {
+  const { live, kept, tables, records, routingFile, providers, metrics, log, onReloaded } = options;
+  const tablesInSight = coalesced(() => tables.look());
+
+  const keep = () =>
+    kept.keep(live.table).catch((error) => {
+      log.warn('the version in force is not kept: no rollback to it', { version: live.table.version, error });
+    });
+
+  /** @throws what keeps the file from being read; the table in force stays */
+  const reload = async (because: string): Promise<void> => {
+    try {
+      await live.reload();
+    } catch (error) {
+      metrics.routingRefused();
+      const problems = live.refused?.problems.map(formatProblem);
+      log.error('routing file refused: the table before stays in force', { version: live.table.version, problems });
+      throw error;
+    }
+    metrics.routingLoaded(live.loadedAt);
+    log.info('routing table in force', { version: live.table.version, because });
+    await keep();
+    await onReloaded();
+  };
+
+  return {
+    keep,
+    reload,
+    tablesInSight,
+    versions: () => kept.list(),
+
+    /** Whether a channel that the table does not have was one before, may be one elsewhere, or nobody can tell. */
+    mayBeChannel: (name: string): Promise<boolean> =>
+      tablesInSight().then(
+        ({ isBehind, channels }) => isBehind || channels.has(name),
+        () => true,
+      ),
+
+    /** @throws {RollbackRefused | RoutingRefused} and nothing is written */
+    async rollBack(version: string): Promise<void> {
+      const to = await rollBack(version, await kept.list(), { ...options, env: options.env() });
+      log.warn('routing file rolled back', { from: live.table.version, to: to.version });
+      await reload('a rollback');
+    },
+
+    /**
+     * @param draft the file as it is where left out
+     * @param last how many messages, at most
+     * @throws {RoutingRefused}
+     */
+    async dryRun(draft: Draft | undefined, last: number): Promise<DryRun> {
+      const read = draft
+        ? parseRouting(draft.source, draft.name, options.env(), providers)
+        : await readRouting(routingFile, options.env(), providers);
+      const after = await complete({ ...read, sendersFile: sendersFileOf(routingFile, read.file) });
+      const before = live.table;
+      const { conceal } = read.document;
+      const rehearsal = await rehearse({ before, after, conceal }, recentMessages(records, last));
+      return { version: after.version, against: before.version, rehearsal };
+    },
+  };
+}
