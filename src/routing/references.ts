@@ -6,9 +6,9 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /**
  * YAML takes the braces of an unquoted `{ secret: ${TOKEN} }` for a map, and a `,` in a file's name for its end. So
  * references go through the parser in disguise: private-use characters, as many as they stand for, so that every place
- * in the file keeps its line and column.
+ * in the file keeps its line and column. A quote ends what is not closed: the next `}` is not its own.
  */
-const REFERENCE = /\$\{([^{}\r\n]*)\}/g;
+const REFERENCE = /\$\{([^{}"'\r\n]*)\}/g;
 const DISGUISED = /\uE000\uE001([^\uE000-\uE002]*)\uE002/g;
 const VEIL = 0xe100;
 /** A `${` that no `}` ends. `${{` is a dollar sign before a template's value. */

@@ -45,15 +45,68 @@ function kindOf({ input, expected }: z.core.$ZodRawIssue<z.core.$ZodIssueInvalid
 }
 
 export function toProblems(error: z.ZodError, document: SourceDocument): Problem[] {
-  return error.issues.flatMap((issue) => problemsOf(issue, [], document));
+  return problemsOfMap(error.issues, [], document).map((problem) => ({
+    ...problem,
+    message: visible(problem.message),
+  }));
 }
 
-function problemsOf(issue: z.core.$ZodIssue, parent: Path, document: SourceDocument): Problem[] {
-  const path = [...parent, ...issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step))];
+/** A misspelt key is unknown, and the one that was meant is missing: one fault, told once, where it is written. */
+function problemsOfMap(all: readonly z.core.$ZodIssue[], parent: Path, document: SourceDocument): Problem[] {
+  const issues = all.flatMap((issue): readonly z.core.$ZodIssue[] =>
+    issue.code === 'unrecognized_keys' ? issue.keys.map((key) => ({ ...issue, keys: [key] })) : [issue],
+  );
+  const missing = issues.filter((issue) => !holds(document.data, [...parent, ...stepsOf(issue)]));
+  const meant = new Map<z.core.$ZodIssue, string>();
+  const told = new Set<z.core.$ZodIssue>();
+  for (const issue of issues) {
+    if (issue.code !== 'unrecognized_keys') continue;
+    const found = missing.find((other) => {
+      const isBeside = other.path.slice(0, -1).join('.') === issue.path.join('.');
+      return isBeside && !told.has(other) && isNear(String(issue.keys[0]), String(other.path.at(-1)));
+    });
+    if (found === undefined) continue;
+    meant.set(issue, String(found.path.at(-1)));
+    told.add(found);
+  }
+  return issues
+    .filter((issue) => !told.has(issue))
+    .flatMap((issue) => problemsOf(issue, parent, document, meant.get(issue)));
+}
+
+/** Some letters apart, or the beginning of it. */
+function isNear(key: string, other: string): boolean {
+  return other.startsWith(key) || key.startsWith(other) || lettersApart(key, other) <= 2;
+}
+
+function lettersApart(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, index) => index);
+  for (const [index, letter] of [...one].entries()) {
+    const next = [index + 1];
+    for (const [position, wanted] of [...other].entries()) {
+      const [left = 0, above = 0, before = 0] = [next[position], row[position + 1], row[position]];
+      next.push(Math.min(left + 1, above + 1, before + (letter === wanted ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row.at(-1) ?? 0;
+}
+
+/** A blank of no width, pasted from a web page, would make a message of two words that look the same. */
+function visible(message: string): string {
+  return message.replace(/[^\S ]|\p{C}/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`);
+}
+
+function stepsOf({ path }: z.core.$ZodIssue): Path {
+  return path.map((step) => (typeof step === 'symbol' ? String(step) : step));
+}
+
+/** @param meant the key that is missing beside an unknown one, and probably meant by it */
+function problemsOf(issue: z.core.$ZodIssue, parent: Path, document: SourceDocument, meant?: string): Problem[] {
+  const path = [...parent, ...stepsOf(issue)];
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) =>
-      document.problem(path, 'unknown_key', `${nameOf([...path, key])}: ${issue.message}`, key),
-    );
+    const message = meant === undefined ? issue.message : issue.message.replace(';', `, and ${meant} is missing;`);
+    return issue.keys.map((key) => document.problem(path, 'unknown_key', `${nameOf([...path, key])}: ${message}`, key));
   }
   if (issue.code === 'invalid_key') {
     const key = String(path.at(-1));
@@ -64,8 +117,8 @@ function problemsOf(issue: z.core.$ZodIssue, parent: Path, document: SourceDocum
   }
   if (issue.code === 'invalid_union') {
     // The branch that got further than "not this kind of thing" is the one that was meant.
-    const meant = issue.errors.find((branch) => branch.some((inner) => inner.path.length > 0 || !isKindFault(inner)));
-    if (meant !== undefined) return meant.flatMap((inner) => problemsOf(inner, path, document));
+    const branch = issue.errors.find((one) => one.some((inner) => inner.path.length > 0 || !isKindFault(inner)));
+    if (branch !== undefined) return problemsOfMap(branch, path, document);
   }
   if (!holds(document.data, path))
     return [document.problem(path, 'missing', `${nameOf(path)}: is missing; ${issue.message}`)];

@@ -82,7 +82,7 @@ test('check: names every problem of a bad one by file, line and column, and ends
   const lines = program.output().trim().split('\n');
   expect(lines.every((line) => /^my\.yaml:\d+:\d+: /.test(line))).toBe(true);
   expect(program.output()).toMatch(
-    /^my\.yaml:3:1: chanels: unknown key; accepted are accounts, channels, routes, senders, senders_file$/m,
+    /^my\.yaml:3:1: chanels: unknown key, and channels is missing; accepted are accounts, channels, routes, senders, senders_file$/m,
   );
   expect(program.output()).toMatch(/^my\.yaml:6:18: routes\[0\]\.business_id: /m);
 });

@@ -191,10 +191,44 @@ refused('an unknown key of the header scheme', verify('{ header: { name: x, secr
   /header\.prefix: unknown key; accepted are name, secret$/,
 ]);
 refused(
-  'a misspelt key that leaves another one missing',
-  verify('{ basic: ▸{ ▸user: x, password: y } }'),
+  'a misspelt key that leaves another one missing, as one fault',
+  verify('{ basic: { ▸user: x, password: y } }'),
+  [
+    'unknown_key',
+    /^channels\.chat\.verify\.basic\.user: unknown key, and username is missing; accepted are username, password$/,
+  ],
+);
+refused('a misspelt section', `${ACCOUNTS}${CHANNELS}\n▸ruotes: []`, [
+  'unknown_key',
+  /^ruotes: unknown key, and routes is missing; accepted are accounts, channels, routes, senders, senders_file$/,
+]);
+refused('a misspelt key of a route', route('{ channel: chat, ▸buiness_id: 343, auth_id: a }'), [
+  'unknown_key',
+  /^routes\[0\]\.buiness_id: unknown key, and business_id is missing; accepted are channel, /,
+]);
+refused(
+  'two misspelt keys of a route',
+  route('{ ▸chanel: chat, ▸buiness_id: 343, auth_id: a }'),
+  ['unknown_key', /^routes\[0\]\.chanel: unknown key, and channel is missing; /],
+  ['unknown_key', /^routes\[0\]\.buiness_id: unknown key, and business_id is missing; /],
+);
+refused('a misspelt verify', channel('{ ▸veify: none }'), [
+  'unknown_key',
+  /^channels\.chat\.veify: unknown key, and verify is missing; accepted are provider, verify, /,
+]);
+refused('a key with a blank of no width in it', channel('{ verify: none, ▸prov\u200bider: form }'), [
+  'unknown_key',
+  /^channels\.chat\.prov\\u\{200b\}ider: unknown key; accepted are provider, /,
+]);
+refused('a filter with a blank that does not break', authId('▸"{{ sender |\u00a0dig\u200dits }}"'), [
+  'bad_template',
+  /^routes\[0\]\.auth_id: undefined filter: dig\\u\{200d\}its /,
+]);
+refused(
+  'an unknown key beside another one that is missing',
+  verify('{ basic: ▸{ ▸realm: x, password: y } }'),
   ['missing', /^channels\.chat\.verify\.basic\.username: is missing; expected text$/],
-  ['unknown_key', /^channels\.chat\.verify\.basic\.user: unknown key; accepted are username, password$/],
+  ['unknown_key', /^channels\.chat\.verify\.basic\.realm: unknown key; accepted are username, password$/],
 );
 refused('an unknown key of hmac', hmac('▸algo: sha1'), [
   'unknown_key',
@@ -254,6 +288,11 @@ refused('a flag in quotes', account(`${GOOD_ACCOUNT}, register_users: ▸"yes"`)
 ]);
 refused('a limit of zero', account(`${GOOD_ACCOUNT}, max_concurrency: ▸0`), ['invalid', WHOLE]);
 refused('a pace of zero', account(`${GOOD_ACCOUNT}, max_per_second: ▸0`), ['invalid', /a number above 0/]);
+refused('a pace in words', account(`${GOOD_ACCOUNT}, max_per_second: ▸fast`), ['invalid', /a number above 0/]);
+refused('leave for http in a word', account(`${GOOD_ACCOUNT}, allow_http: ▸yes`), [
+  'invalid',
+  /^accounts\.main\.allow_http: expected true or false, not text$/,
+]);
 refused('a negative limit', account(`${GOOD_ACCOUNT}, max_length: ▸-1`), ['invalid', WHOLE]);
 refused('a limit with a fraction', account(`${GOOD_ACCOUNT}, max_length: ▸1.5`), ['invalid', WHOLE]);
 refused('a limit with an exponent', form('rate_limit: ▸1e3'), ['invalid', WHOLE]);
@@ -292,6 +331,10 @@ refused('a file that is not there', verify(`{ header: { name: x, secret: ▸\${f
   'unreadable_file',
   /^\$\{file:\/no\/such, file\} cannot be read: ENOENT/,
 ]);
+refused('a file with nothing in it', verify(`{ header: { name: x, secret: ▸\${file:/dev/null} } }`), [
+  'empty_secret',
+  /^\$\{file:\/dev\/null\} is empty; give the file a value$/,
+]);
 refused('a reference to nothing', verify(`{ header: { name: x, secret: ▸\${} } }`), ['bad_reference', REFERENCE]);
 refused('a reference that is no name', verify(`{ header: { name: x, secret: ▸\${MY: VAR} } }`), [
   'bad_reference',
@@ -299,6 +342,10 @@ refused('a reference that is no name', verify(`{ header: { name: x, secret: ▸\
 ]);
 refused('a reference that is not closed', `accounts:\n  main:\n    token: ▸\${TOKEN\n`, ['bad_reference', REFERENCE]);
 refused('a reference that is not closed within braces', `accounts:\n  main: { token: ▸\${TOKEN\n`, [
+  'bad_reference',
+  REFERENCE,
+]);
+refused('a reference that is not closed within quotes', verify(`{ header: { name: x, secret: ▸"\${TOKEN" } }`), [
   'bad_reference',
   REFERENCE,
 ]);
@@ -454,6 +501,18 @@ refused('a certificate that is none', preset('aws-sns', `verify: { topic_arn: ${
   'bad_certificate',
   /certificate: expected one certificate in PEM/,
 ]);
+refused(
+  'a certificate of which nothing can be made',
+  preset(
+    'aws-sns',
+    `verify: { topic_arn: ${TOPIC}, certificate: ▸"-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----\\n" }`,
+  ),
+  ['bad_certificate', /^channels\.chat\.verify\.certificate: \S/],
+);
+refused('a secret that is a map', verify('{ header: { name: x, secret: ▸{ a: b } } }'), [
+  'invalid',
+  /^channels\.chat\.verify\.header\.secret: expected a secret or a list of secrets$/,
+]);
 refused('a certificate without a topic', preset('line', `verify: { secret: x, certificate: ▸${PEM} }`), [
   'invalid',
   exactly('channels.chat.verify.certificate: stands without topic_arn'),
@@ -592,7 +651,42 @@ refused('a list of conditions', when('{ text: [a, ▸{ prefix: b }] }'), [
 refused('a prefix that everything has', when('{ text: { prefix: ▸"" } }'), ['invalid', /prefix: must not be empty$/]);
 refused('a condition on a bad path', when('{ ▸fields.a..b: x }'), ['bad_path', PATH]);
 
+refused('a condition with nothing', when('{ ▸text: }'), [
+  'invalid',
+  /^routes\[0\]\.when\.text: expected a value, a list of values, \{ prefix: … \} or \{ matches: … \}$/,
+]);
+refused('conditions that are a list', when('▸[text]'), ['invalid', /^routes\[0\]\.when: expected a map, not a list$/]);
+refused('a channel with a blank in a route', route('{ channel: ▸my chat, business_id: 343, auth_id: a }'), [
+  'invalid',
+  NAME,
+]);
+refused('an account with a blank in a route', alsoInRoute('account: ▸my account'), ['invalid', NAME]);
+refused('another word for on_unknown', alsoInRoute('on_unknown: ▸skip'), [
+  'invalid',
+  /^routes\[0\]\.on_unknown: accepted are retry, stop$/,
+]);
+refused('another word for on_dead', alsoInRoute('on_dead: ▸retry'), [
+  'invalid',
+  /^routes\[0\]\.on_dead: accepted are continue, stop$/,
+]);
+refused('a profile that is a text', alsoInRoute('user: ▸Asha'), [
+  'invalid',
+  /^routes\[0\]\.user: expected a map, not text$/,
+]);
+refused('custom data that is a list', alsoInRoute('user: { custom_data: ▸[a] }'), [
+  'invalid',
+  /^routes\[0\]\.user\.custom_data: expected a map, not a list$/,
+]);
+refused('custom data that is a number', alsoInRoute('user: { custom_data: { age: ▸5 } }'), [
+  'invalid',
+  /^routes\[0\]\.user\.custom_data\.age: expected text, not 5 \(for text, put it in quotes\)$/,
+]);
+
 // Templates
+refused('a filter that takes an expression', alsoInRoute(`message_body: ▸"{{ fields.l | find_exp: 'x', text }}"`), [
+  'bad_template',
+  /^routes\[0\]\.message_body: undefined filter: find_exp /,
+]);
 refused('an unknown filter', authId('▸"{{ sender | digit }}"'), [
   'bad_template',
   /^routes\[0\]\.auth_id: undefined filter: digit \(line 1, column 1 of the template\)$/,
@@ -646,6 +740,15 @@ refused('a sender whose auth_id no account accepts', senders('\n  "+919820012345
 refused('a sender with nothing', senders('\n  ▸a@b.example:'), ['invalid', /^senders\.a@b\.example: expected text$/]);
 refused('a sender with an empty auth_id', senders('\n  a@b.example: ▸""'), ['invalid', /: must not be empty$/]);
 refused('senders that are a list', senders('\n  ▸- a'), ['invalid', /^senders: expected a map, not a list$/]);
+
+refused('a senders file without a name', `${ACCOUNTS}${CHANNELS}${ROUTES}\nsenders_file: ▸""`, [
+  'invalid',
+  /^senders_file: must not be empty$/,
+]);
+refused('several senders files', `${ACCOUNTS}${CHANNELS}${ROUTES}\nsenders_file: ▸[a.csv, b.csv]`, [
+  'invalid',
+  /^senders_file: expected text/,
+]);
 
 // Several at once
 refused(
