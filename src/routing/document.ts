@@ -13,7 +13,7 @@ import {
   type YAMLError,
   type YAMLMap,
 } from 'yaml';
-import type { Path, Problem } from './problem.ts';
+import { type Path, type Problem, visible } from './problem.ts';
 import {
   conceal,
   disguise,
@@ -24,6 +24,7 @@ import {
   UNCLOSED,
   undisguise,
 } from './references.ts';
+import { inWords } from './yaml-words.ts';
 
 /** A routing file as data, and the way back from a place in the data to a place in the file. */
 export interface SourceDocument {
@@ -54,7 +55,7 @@ export function readDocument(source: string, file: string, env: Environment): So
   const secrets = new Map<string, string>();
   const at: At = (offset, code, message) => {
     const { line, col } = lines.linePos(offset);
-    return { code, message: conceal(message, secrets), file, line, column: col };
+    return { code, message: visible(conceal(message, secrets)), file, line, column: col };
   };
   const place: Omit<SourceDocument, 'data' | 'problems'> = {
     isEmpty: document.contents === null,
@@ -87,20 +88,12 @@ export function dataAsWritten(source: string): unknown {
   return document.toJS(UNFOLDING);
 }
 
-/** The parser's own words may quote the text that it stumbled over, which may be a secret. */
-function syntaxProblem({ code, message, pos: [offset] }: YAMLError, source: string, at: At): Problem {
+function syntaxProblem(error: YAMLError, source: string, at: At): Problem {
+  const [offset] = error.pos;
   if (source.slice(offset - 1, offset + 1) === '${') {
     return at(offset - 1, 'bad_reference', `this \${ has no }; ${HOW_TO_REFER}`);
   }
-  const words: Partial<Record<YAMLError['code'], string>> = {
-    MULTIPLE_DOCS: 'a second document begins here; a routing file is one, without ---',
-    TAG_RESOLVE_FAILED: 'a tag (!name) is not known; text that begins with ! needs quotes',
-  };
-  return at(
-    offset,
-    'yaml',
-    words[code] ?? `not valid YAML: ${message.replace(/: ".*|(?<=extra characters): .*/s, '')}`,
-  );
+  return at(offset, 'yaml', inWords(error));
 }
 
 /** Replaces the references, and finds what YAML allows but no routing file means. */
@@ -146,8 +139,11 @@ function asWritten({ value, source }: Scalar): string {
 function* badKeys(map: YAMLMap) {
   const seen = new Set<string>();
   for (const { key } of map.items) {
-    if (!isScalar(key)) {
-      yield { key, fault: { code: 'bad_name', message: 'a name is expected here, not a list, a map or an alias' } };
+    if (!isScalar(key) || key.value === null) {
+      yield {
+        key,
+        fault: { code: 'bad_name', message: 'a name is expected here, not a list, a map, an alias or nothing' },
+      };
       continue;
     }
     const text = asWritten(key);

@@ -15,6 +15,11 @@ export function nameOf(path: Path): string {
   return dotted.replace(/^\./, '') || 'routing file';
 }
 
+/** A blank of no width, pasted from a web page, would make a message of two words that look the same. */
+export function visible(message: string): string {
+  return message.replace(/[^\S ]|\p{C}/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`);
+}
+
 export function formatProblem({ file, line, column, message }: Problem): string {
   return `${file}:${line}:${column}: ${message}`;
 }

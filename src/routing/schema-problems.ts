@@ -45,10 +45,7 @@ function kindOf({ input, expected }: z.core.$ZodRawIssue<z.core.$ZodIssueInvalid
 }
 
 export function toProblems(error: z.ZodError, document: SourceDocument): Problem[] {
-  return problemsOfMap(error.issues, [], document).map((problem) => ({
-    ...problem,
-    message: visible(problem.message),
-  }));
+  return problemsOfMap(error.issues, [], document);
 }
 
 /** A misspelt key is unknown, and the one that was meant is missing: one fault, told once, where it is written. */
@@ -90,11 +87,6 @@ function lettersApart(one: string, other: string): number {
     row = next;
   }
   return row.at(-1) ?? 0;
-}
-
-/** A blank of no width, pasted from a web page, would make a message of two words that look the same. */
-function visible(message: string): string {
-  return message.replace(/[^\S ]|\p{C}/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`);
 }
 
 function stepsOf({ path }: z.core.$ZodIssue): Path {

@@ -93,19 +93,37 @@ refused(
 // YAML
 refused('a tab as indentation', `${ACCOUNTS}\nchannels:\n▸\tchat: { verify: none }${ROUTES}`, [
   'yaml',
-  /^not valid YAML: Tabs are not allowed as indentation$/,
+  /^not valid YAML: the line is indented by a tab; YAML takes blanks only$/,
 ]);
 refused('a brace that is not closed', `${ACCOUNTS}\nchannels:\n  chat: { verify: none\n▸routes: []`, [
   'yaml',
-  /^not valid YAML: Flow map in block collection must be sufficiently indented and end with a \}$/,
+  /^not valid YAML: a \{ or \[ is not closed, or what it holds is indented too little$/,
 ]);
 refused('a quote that is not closed', authId('"{{ sender }}▸').replace(/ }$/, ''), [
   'yaml',
-  /^not valid YAML: Missing closing "quote$/,
+  /^not valid YAML: a quote is not closed$/,
 ]);
 refused('a key at the wrong depth', `${ACCOUNTS}\nchannels:\n  chat:\n    verify: none\n▸   provider: form${ROUTES}`, [
   'yaml',
-  /^not valid YAML: All mapping items must start at the same column$/,
+  /^not valid YAML: a name begins further left or right than those beside it, and belongs to none of them$/,
+]);
+refused('a name without a value', `${ACCOUNTS}\nchannels:\n  ▸chat\n  crm: { verify: none }${ROUTES}`, [
+  'yaml',
+  /^not valid YAML: a name /,
+]);
+refused('a name that is nothing', `${ACCOUNTS}\nchannels:\n  chat: { verify: none }\n  ▸~: { verify: none }${ROUTES}`, [
+  'bad_name',
+  /^a name is expected here, not a list, a map, an alias or nothing$/,
+]);
+refused(
+  'a value with a second colon',
+  `${ACCOUNTS}\nchannels:\n  chat: { verify: none }\nroutes:\n  - channel: ▸chat: x\n`,
+  ['yaml', /^not valid YAML: a second ": " stands in this line; a value that holds one needs quotes$/],
+);
+refused('a comma that is missing', channel('{ provider: ▸generic verify: none }'), ['yaml', /^not valid YAML: /]);
+refused('a blank of no width in a template', authId('▸"a\u200b{{ sender }}"'), [
+  'impossible_auth_id',
+  /always holds "\\u\{200b\}"/,
 ]);
 refused('a second document', `${ACCOUNTS}${CHANNELS}${ROUTES}\n▸---\n`, ['yaml', /^a second document begins here/]);
 refused('a text that begins with an exclamation mark', account(`token: ▸!${WRITTEN} x`), [
@@ -165,7 +183,7 @@ refused('a channel named __proto__', channel('{ verify: none }\n  ▸__proto__: 
 ]);
 refused('a name that is a list', channel('{ verify: none }\n  ? ▸[a, b]\n  : { verify: none }'), [
   'bad_name',
-  /^a name is expected here, not a list, a map or an alias$/,
+  /^a name is expected here, not a list, a map, an alias or nothing$/,
 ]);
 refused('a blank sender', senders('\n  ▸" ": A'), ['bad_name', /: a sender is not blank$/]);
 
