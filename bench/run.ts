@@ -6,6 +6,7 @@ import { measureIdle } from './idle.ts';
 import { measureIsolation } from './isolation.ts';
 import { profileBridge, profileOnPostgres } from './profile.ts';
 import { measureReplicas } from './replicas.ts';
+import { measureRouting } from './routing.ts';
 import { measureStart } from './start.ts';
 
 const PARTS: Readonly<Record<string, () => Promise<void>>> = {
@@ -19,6 +20,7 @@ const PARTS: Readonly<Record<string, () => Promise<void>>> = {
   replicas: measureReplicas,
   claims: measureClaims,
   idle: measureIdle,
+  routing: measureRouting,
 };
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(PARTS);

@@ -44,7 +44,8 @@ export function normaliseSender(raw: string, country?: CountryCode, kind: Sender
   if (kind === 'id') return raw;
   const text = raw.trim();
   if (kind === 'email' && text.includes('@')) return text;
-  if (isReadAsWritten(text)) return text;
+  const known = knownForm(text);
+  if (known !== undefined) return known;
   const isInternational = kind === 'international' && /^\d+$/.test(text);
   return (
     (isInternational ? phoneNumber(`+${text}`) : undefined) ??
@@ -53,34 +54,56 @@ export function normaliseSender(raw: string, country?: CountryCode, kind: Sender
   );
 }
 
-/** What may stand before a number within its country, where it has such a prefix, by the country's calling code. */
-const NATIONAL_PREFIXES: ReadonlyMap<string, RegExp | undefined> = new Map(
-  getCountries().map((country) => {
-    const code = getCountryCallingCode(country);
-    return [code, nationalPrefixOf(code)];
+/** What is known of the numbers behind a calling code. */
+interface NumberingPlan {
+  /** What may stand before a number within the country, where it has such a prefix. */
+  readonly nationalPrefix: RegExp | undefined;
+  /** How many digits a number may have, in whichever of the countries it is. */
+  readonly lengths: readonly number[];
+}
+
+const PLANS: ReadonlyMap<string, NumberingPlan> = new Map(
+  [...Map.groupBy(getCountries(), (country) => getCountryCallingCode(country))].map(([code, countries]) => {
+    return [code, planOf(code, countries)];
   }),
 );
 
-function nationalPrefixOf(callingCode: string): RegExp | undefined {
+function planOf(callingCode: string, countries: readonly CountryCode[]): NumberingPlan {
+  const prefix = numberingPlanOf(callingCode).nationalPrefixForParsing();
+  const lengths = countries.map((country) => numberingPlanOf(country).possibleLengths());
+  return {
+    nationalPrefix: prefix === undefined ? undefined : new RegExp(`^(?:${prefix})`),
+    lengths: numberingPlanOf(callingCode)
+      .possibleLengths()
+      .filter((length) => lengths.every((possible) => possible.includes(length))),
+  };
+}
+
+function numberingPlanOf(codeOrCountry: string) {
   // The library's own way to it, which its types leave out: https://gitlab.com/catamphetamine/libphonenumber-js/-/blob/master/METADATA.md
   const metadata = new Metadata() as unknown as {
-    selectNumberingPlan(callingCode: string): void;
-    readonly numberingPlan: { nationalPrefixForParsing(): string | undefined };
+    selectNumberingPlan(codeOrCountry: string): void;
+    readonly numberingPlan: { nationalPrefixForParsing(): string | undefined; possibleLengths(): readonly number[] };
   };
-  metadata.selectNumberingPlan(callingCode);
-  const pattern = metadata.numberingPlan.nationalPrefixForParsing();
-  return pattern === undefined ? undefined : new RegExp(`^(?:${pattern})`);
+  metadata.selectNumberingPlan(codeOrCountry);
+  return metadata.numberingPlan;
 }
 
 /**
- * Whether it is a number in the form that reading gives: known without reading it, which takes thirty times as long, and a
- * file of senders has a million. All that reading takes from such a number is a national prefix.
+ * The form that reading a number with its `+` gives, where that is known without reading it: reading takes thirty times as
+ * long, and a file of senders has a million. All that it takes from such a number is what parts its digits, where the number
+ * is possible, and a national prefix.
  */
-function isReadAsWritten(text: string): boolean {
-  if (!/^\+[1-9]\d{6,14}$/.test(text)) return false;
+function knownForm(text: string): string | undefined {
+  if (!/^\+[\d ().-]{7,30}$/.test(text)) return undefined;
+  const number = text.replace(/[ ().-]+/g, '');
+  if (!/^\+[1-9]\d{6,14}$/.test(number)) return undefined;
   for (const end of [2, 3, 4]) {
-    const code = text.slice(1, end);
-    if (NATIONAL_PREFIXES.has(code)) return NATIONAL_PREFIXES.get(code)?.test(text.slice(end)) !== true;
+    const plan = PLANS.get(number.slice(1, end));
+    if (plan === undefined) continue;
+    const rest = number.slice(end);
+    if (plan.nationalPrefix?.test(rest)) return undefined;
+    return plan.lengths.includes(rest.length) ? number : undefined;
   }
-  return false;
+  return undefined;
 }

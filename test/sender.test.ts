@@ -14,6 +14,11 @@ test.each<[raw: string, country: CountryCode | undefined, sender: string]>([
   ['  +919820012345\n', undefined, '+919820012345'],
   ['\u00a0+919820012345\u200a', undefined, '+919820012345'],
   ['+1 (800) 555-0100', undefined, '+18005550100'],
+  ['+ 91 98200 12345-', undefined, '+919820012345'],
+  ['+1 800 555 01000', undefined, '+1 800 555 01000'],
+  ['+290 8015 4', undefined, '+290 8015 4'],
+  [`+91${' '.repeat(260)}9820012345`, undefined, `+91${' '.repeat(260)}9820012345`],
+  ['(+91) 9820012345', undefined, '(+91) 9820012345'],
   ['+44 (0)20 7946 0958', undefined, '+442079460958'],
   ['+٩١٩٨٢٠٠١٢٣٤٥', undefined, '+919820012345'],
   ['+919820012345', 'US', '+919820012345'],
@@ -134,13 +139,19 @@ const written = fc
   )
   .map((parts) => `+${parts.join('')}`);
 
+/** The same, with what people put between digits. */
+const parted = fc
+  .tuple(written, fc.array(fc.constantFrom('', '', '', ' ', '-', '(', ')', '.', '  ', ' (', ') '), { maxLength: 20 }))
+  .map(([number, parts]) => [...number].map((digit, index) => digit + (parts[index] ?? '')).join(''));
+
 test('what is known without reading a number is what reading it gives, whoever reads it', () => {
   fc.assert(
-    fc.property(written, anyCountry, anyKind, (raw, country, kind) => {
-      const read = kind === 'id' ? raw : (phoneNumber(raw) ?? raw);
+    fc.property(fc.oneof(written, parted), anyCountry, anyKind, (raw, country, kind) => {
+      const text = raw.trim();
+      const read = kind === 'id' ? raw : (phoneNumber(text) ?? text);
       expect(normaliseSender(raw, country, kind)).toBe(read);
     }),
-    { numRuns: 10_000 },
+    { numRuns: 20_000 },
   );
 });
 

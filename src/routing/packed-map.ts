@@ -47,10 +47,21 @@ const FIRST_BYTES = 1 << 16;
 const FIRST_SLOTS = 1 << 10;
 
 export class PackedMapBuilder {
-  #bytes = Buffer.alloc(FIRST_BYTES);
+  readonly #room: number;
+  #bytes = Buffer.alloc(0);
   #slots = new Uint32Array(FIRST_SLOTS);
   #length = 0;
   #size = 0;
+
+  /**
+   * What is never written to takes no memory, and what is outgrown is not given back by the thread that asked for it: better
+   * too much than too little.
+   *
+   * @param room for how many bytes, lengths of keys and values among them
+   */
+  constructor(room = FIRST_BYTES) {
+    this.#room = room;
+  }
 
   /**
    * @returns the value that the key has already; undefined where it is new, and only then is it added
@@ -77,12 +88,12 @@ export class PackedMapBuilder {
   }
 
   build(): Packed {
-    return { bytes: new Uint8Array(this.#bytes.subarray(0, this.#length)), slots: this.#slots, size: this.#size };
+    return { bytes: new Uint8Array(this.#bytes.buffer, 0, this.#length), slots: this.#slots, size: this.#size };
   }
 
   #makeRoom(length: number): void {
     if (length <= this.#bytes.length) return;
-    const larger = Buffer.alloc(Math.max(this.#bytes.length * 2, length));
+    const larger = Buffer.alloc(Math.max(this.#room, this.#bytes.length * 2, length));
     larger.set(this.#bytes);
     this.#bytes = larger;
   }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { CsvError, parse } from 'csv-parse';
@@ -52,6 +53,8 @@ const MAX_TOLD = 20;
 /** In characters: far more than any sender or auth_id has. */
 const MAX_CELL = 1_000;
 const MAX_ROW = 10_000;
+/** Of entries: the shortest row (`a,b`) becomes half as long again. */
+const MOST_BYTES_A_BYTE = 1.5;
 
 const CSV_FAULTS: Partial<Record<CsvError['code'], string>> = {
   CSV_QUOTE_NOT_CLOSED: 'a quote (") is not closed',
@@ -87,9 +90,10 @@ async function read({ file, rules, patterns, warns }: Task): Promise<Answer> {
   const warnings = new Problems();
   const hash = createHash('sha256');
   const allowed = patterns.map(fullMatch);
-  const everywhere = new PackedMapBuilder();
-  const byRule = rules.map(() => new PackedMapBuilder());
-  const byAuthId = new PackedMapBuilder();
+  const room = await roomFor(file);
+  const everywhere = new PackedMapBuilder(room);
+  const byRule = rules.map(() => new PackedMapBuilder(room));
+  const byAuthId = new PackedMapBuilder(room);
 
   const take = ({ cells: [sender = '', authId = ''], line, raw }: Row) => {
     const column = raw.lastIndexOf(',') + 2;
@@ -169,6 +173,16 @@ async function read({ file, rules, patterns, warns }: Task): Promise<Answer> {
     faults: faults.plain,
     warnings: warnings.plain,
   };
+}
+
+/** For what may be made of a file: a row has two bytes for a comma and a line break, an entry four for its lengths. */
+async function roomFor(file: string): Promise<number> {
+  const size = await stat(file).then(
+    (stats) => stats.size,
+    // Why it cannot be read is said by reading it.
+    () => 0,
+  );
+  return Math.ceil(size * MOST_BYTES_A_BYTE) + MAX_ROW;
 }
 
 /** What the parser gives for a row, with `raw`. */

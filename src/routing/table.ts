@@ -61,7 +61,14 @@ export interface Trace {
 
 interface Test {
   readonly subject: string;
-  readonly holds: (message: Message) => boolean;
+  readonly holds: (reading: Reading) => boolean;
+}
+
+/** A message as the routes of a channel look at it. */
+interface Reading {
+  readonly message: Message;
+  /** In the form in which recipients are compared. */
+  readonly recipient: string;
 }
 
 interface Route extends RouteConfig {
@@ -83,6 +90,7 @@ export function createTable(file: RoutingFile, origin: Origin, providers: Catalo
       return [name, { ...config, name, senders: senderRuleOf(config, providers) }];
     }),
   );
+  const readingOf = (channel: string, message: Message) => read(message, channels.get(channel)?.senders);
   const routes = new Map<string, Route[]>();
   for (const [index, config] of file.routes.entries()) {
     const accountName = config.account ?? [...accounts.keys()][0] ?? '';
@@ -99,7 +107,8 @@ export function createTable(file: RoutingFile, origin: Origin, providers: Catalo
     channels,
     file,
     place(channel, message) {
-      const route = routes.get(channel)?.find(({ tests }) => tests.every(({ holds }) => holds(message)));
+      const reading = readingOf(channel, message);
+      const route = routes.get(channel)?.find(({ tests }) => tests.every(({ holds }) => holds(reading)));
       if (message.sender === '') {
         return {
           route: null,
@@ -118,9 +127,10 @@ export function createTable(file: RoutingFile, origin: Origin, providers: Catalo
       );
     },
     trace(channel, message) {
+      const reading = readingOf(channel, message);
       return (routes.get(channel) ?? []).map(({ label, tests }) => ({
         route: label,
-        conditions: tests.map(({ subject, holds }) => ({ subject, holds: holds(message) })),
+        conditions: tests.map(({ subject, holds }) => ({ subject, holds: holds(reading) })),
       }));
     },
   };
@@ -149,6 +159,23 @@ function under(base: URL, path: string): URL {
   return new URL(base.href.replace(/\/+$/, '') + path);
 }
 
+/** Its recipient is read when the first route asks for it, and for all of them once: that takes longer than all else. */
+function read(message: Message, rule: SenderRule | undefined): Reading {
+  let recipient: string | undefined;
+  return {
+    message,
+    get recipient() {
+      recipient ??= normaliseRecipient(message.recipient, rule);
+      return recipient;
+    },
+  };
+}
+
+/** What was written to is not rewritten; whether a + stands before it makes no other number of it. */
+function normaliseRecipient(recipient: string, rule: SenderRule | undefined): string {
+  return normaliseSender(recipient, undefined, rule?.kind === 'id' ? 'id' : 'international');
+}
+
 /** Senders and recipients are compared in one form, whichever of those that mean the same was written. */
 function testOf(condition: RouteConfig['when'][number], rule: SenderRule | undefined): Test {
   return { subject: condition.subject, holds: holdsBy(condition, rule) };
@@ -159,25 +186,23 @@ function holdsBy({ subject, path, wanted }: RouteConfig['when'][number], rule: S
     'values' in wanted ? oneOf(wanted.values.map(normal)) : wanted.fits;
   switch (subject) {
     case 'sender': {
-      if (!('values' in wanted)) return ({ sender }) => wanted.fits(sender);
+      if (!('values' in wanted)) return ({ message }) => wanted.fits(message.sender);
       // As it stands too: beside numbers a provider may carry chats whose senders are ids.
       const fits = oneOf(wanted.values.flatMap((value) => [value, normaliseSender(value, rule?.country, rule?.kind)]));
-      return ({ sender }) => fits(sender);
+      return ({ message }) => fits(message.sender);
     }
     case 'recipient': {
-      if (!('values' in wanted)) return ({ recipient }) => wanted.fits(recipient);
-      // What was written to is not rewritten; whether a + stands before it makes no other number of it.
-      const normal = (value: string) => normaliseSender(value, undefined, rule?.kind === 'id' ? 'id' : 'international');
-      const fits = among(normal);
-      return ({ recipient }) => fits(normal(recipient));
+      if (!('values' in wanted)) return ({ message }) => wanted.fits(message.recipient);
+      const fits = among((value) => normaliseRecipient(value, rule));
+      return ({ recipient }) => fits(recipient);
     }
     case 'text': {
       const fits = among(String);
-      return ({ text }) => fits(text);
+      return ({ message }) => fits(message.text);
     }
     default: {
       const fits = among(String);
-      return ({ fields }) => fits(path.read(fields));
+      return ({ message }) => fits(path.read(message.fields));
     }
   }
 }

@@ -20,38 +20,56 @@ export function warningsOf(file: RoutingFile, document: SourceDocument, provider
 
 type Warn = (path: Path, code: string, message: string, key?: string) => Problem;
 
+/** A condition with its values as they are compared. */
+interface Compared {
+  readonly subject: string;
+  readonly wanted:
+    | Exclude<Wanted, { values: unknown }>
+    | { readonly values: readonly string[]; readonly among: ReadonlySet<string> };
+}
+
+interface ComparedRoute {
+  readonly index: number;
+  readonly when: readonly Compared[];
+}
+
 /** Only what is certain: by equality, lists, prefixes, and the very same pattern. */
 function* shadowedRoutes({ routes, channels }: RoutingFile, providers: Catalog, warn: Warn) {
-  const before = new Map<string, { readonly route: RouteConfig; readonly index: number }[]>();
+  const before = new Map<string, ComparedRoute[]>();
   for (const [index, route] of routes.entries()) {
     const config = channels[route.channel];
     const kind = providers[config?.provider ?? '']?.sender;
-    const normal = (subject: string, value: string) =>
-      subject === 'sender' || subject === 'recipient' ? normaliseSender(value, config?.default_country, kind) : value;
+    const when = route.when.map((condition) =>
+      compared(condition, (sender) => normaliseSender(sender, config?.default_country, kind)),
+    );
     const siblings = before.get(route.channel) ?? [];
-    const shadow = siblings.find(({ route: wide }) => takesAllOf(wide, route, normal));
+    const shadow = siblings.find((wide) => takesAllOf(wide.when, when));
     if (shadow) {
       const message = `never decides: whatever it fits, routes[${shadow.index}] fits before it`;
       yield warn(['routes', index], 'shadowed', message);
     }
-    before.set(route.channel, [...siblings, { route, index }]);
+    siblings.push({ index, when });
+    before.set(route.channel, siblings);
   }
 }
 
-type Normal = (subject: string, value: string) => string;
+/** Once for each route, which is then compared with all others of its channel. */
+function compared({ subject, wanted }: RouteConfig['when'][number], normal: (sender: string) => string): Compared {
+  if (!('values' in wanted)) return { subject, wanted };
+  const isNumber = subject === 'sender' || subject === 'recipient';
+  const values = isNumber ? wanted.values.map(normal) : wanted.values;
+  return { subject, wanted: { values, among: new Set(values) } };
+}
 
-function takesAllOf(wide: RouteConfig, narrow: RouteConfig, normal: Normal): boolean {
-  return wide.when.every(({ subject, wanted }) =>
-    narrow.when.some((own) => own.subject === subject && isWithin(own.wanted, wanted, (text) => normal(subject, text))),
+function takesAllOf(wide: readonly Compared[], narrow: readonly Compared[]): boolean {
+  return wide.every(({ subject, wanted }) =>
+    narrow.some((own) => own.subject === subject && isWithin(own.wanted, wanted)),
   );
 }
 
-function isWithin(narrow: Wanted, wide: Wanted, normal: (text: string) => string): boolean {
+function isWithin(narrow: Compared['wanted'], wide: Compared['wanted']): boolean {
   if ('values' in narrow) {
-    const accepted = 'values' in wide ? new Set(wide.values.map(normal)) : undefined;
-    return narrow.values
-      .map(normal)
-      .every((value) => ('values' in wide ? accepted?.has(value) === true : wide.fits(value)));
+    return narrow.values.every((value) => ('values' in wide ? wide.among.has(value) : wide.fits(value)));
   }
   if ('prefix' in narrow) return 'prefix' in wide && narrow.prefix.startsWith(wide.prefix);
   return 'pattern' in wide && narrow.pattern === wide.pattern;

@@ -6,8 +6,8 @@ const text = fc.oneof(fc.string(), fc.string({ unit: 'grapheme' }), fc.constantF
 
 test('it is a map: what was added first stays, and comes back in order', () => {
   fc.assert(
-    fc.property(fc.array(fc.tuple(text, text)), (entries) => {
-      const builder = new PackedMapBuilder();
+    fc.property(fc.array(fc.tuple(text, text)), fc.option(fc.nat(500), { nil: undefined }), (entries, room) => {
+      const builder = new PackedMapBuilder(room);
       const plain = new Map<string, string>();
       for (const [key, value] of entries) {
         expect(builder.add(key, value)).toBe(plain.get(key));
@@ -32,6 +32,15 @@ test('it grows', () => {
   expect(packed.size).toBe(20_000);
   for (let n = 0; n < 20_000; n += 1) expect(packed.get(`+9198200${n}`)).toBe(`CUST${n}`);
   expect(packed.get('+919820020000')).toBeUndefined();
+});
+
+test('the room that it is given is that of its buffer, and none is taken for nothing', () => {
+  const builder = new PackedMapBuilder(100_000);
+  expect(builder.build().bytes.buffer.byteLength).toBe(0);
+  for (let n = 0; n < 1_000; n += 1) builder.add(`+9198200${n}`, `CUST${n}`);
+  const { bytes } = builder.build();
+  expect(bytes.buffer.byteLength).toBe(100_000);
+  expect(bytes.length).toBeLessThan(25_000);
 });
 
 test('an empty one has nothing', () => {

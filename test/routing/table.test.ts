@@ -711,6 +711,20 @@ senders:
     expect(place('exo', { recipient: '08088919888' }).businessId).toBe(2);
   });
 
+  test('a recipient is found by each route that names it, and by each message anew', () => {
+    const table = tableOf(`routes:
+  - { channel: chat, business_id: 1, auth_id: a, when: { recipient: "+447700900000", text: no } }
+  - { channel: chat, business_id: 2, auth_id: a, when: { recipient: "447700900000" } }
+  - { channel: chat, business_id: 3, auth_id: a, when: { recipient: "+919820012345" } }`);
+    expect(decided(table, { recipient: '447700900000' })).toBe('routes[1]');
+    expect(decided(table, { recipient: '919820012345' })).toBe('routes[2]');
+    expect(decided(table, { recipient: '447700900000', text: 'no' })).toBe('routes[0]');
+    const held = (recipient: string) =>
+      table.trace('chat', message({ recipient })).map(({ conditions }) => conditions[0]?.holds);
+    expect(held('447700900000')).toEqual([true, true, false]);
+    expect(held('+919820012345')).toEqual([false, false, true]);
+  });
+
   test('a recipient is found with and without its +, and a prefix is one of what was sent', () => {
     expect(place('sms', { recipient: '447700900000' }).businessId).toBe(1);
     expect(place('sms', { recipient: '+447700900000' }).businessId).toBe(1);

@@ -56,6 +56,8 @@ test.each<[conditions: string[], by: readonly [number, number][]]>([
     ],
   ],
   [['{ sender: "98200 12345" }', '{ sender: "+919820012345" }'], [[1, 0]]],
+  [['{ recipient: ["+919820012345", r] }', '{ recipient: ["r", "98200 12345"] }', '{ recipient: s }'], [[1, 0]]],
+  [['{ fields.a: "98200 12345" }', '{ fields.a: "+919820012345" }'], []],
   [['{ text: a, sender: u }', '{ text: a }'], []],
   [['{ text: a }', '{ text: a, sender: u }'], [[1, 0]]],
   [['{ fields.a: x }', '{ fields.b: x }', '{ fields.a: x }'], [[2, 0]]],
