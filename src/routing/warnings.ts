@@ -15,6 +15,7 @@ export function warningsOf(file: RoutingFile, document: SourceDocument, provider
     ...unused(file, warn),
     ...sharedBusinesses(file, warn),
     ...senderWarnings(file, providers, warn),
+    ...bareReferences(document.data, [], warn),
   ].sort((a, b) => a.line - b.line || a.column - b.column);
 }
 
@@ -131,5 +132,16 @@ function* senderWarnings({ channels, senders }: RoutingFile, providers: Catalog,
     const number = normaliseSender(sender, phones.country, phones.kind);
     const message = `is ${number} to channel ${phones.name}, and an id to channel ${ids.name}: two people; write the + if it is a number`;
     yield warn(['senders'], 'two_senders', message, sender);
+  }
+}
+
+/** As shells write it; here it is text like any other. It is not repeated: it may be a password that looks so. */
+function* bareReferences(value: unknown, path: Path, warn: Warn): Generator<Problem> {
+  if (typeof value === 'string' && /^\$[A-Z_][A-Z0-9_]*$/.test(value)) {
+    yield warn(path, 'bare_reference', `is taken as it stands; if it is to be the value of a variable, write \${NAME}`);
+  }
+  if (typeof value !== 'object' || value === null) return;
+  for (const [key, item] of Object.entries(value)) {
+    yield* bareReferences(item, [...path, Array.isArray(value) ? Number(key) : key], warn);
   }
 }

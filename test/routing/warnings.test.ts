@@ -132,3 +132,17 @@ senders:
 test('a file that means what it says has none', async () => {
   expect(await warningsOf(routes('{ text: a }', '{ text: b }', '{}'))).toEqual([]);
 });
+
+test('a variable as shells write it is taken as it stands, and told of without repeating it', async () => {
+  const source = `
+accounts: { main: { base_url: "https://h.example", client_id: c, token: $HAPTIK_TOKEN } }
+channels:
+  chat: { verify: { github: { secret: [$OLD, "costs $5", $new] } } }
+routes: [{ channel: chat, business_id: 1, auth_id: x }]
+`;
+  const told = `is taken as it stands; if it is to be the value of a variable, write \${NAME}`;
+  expect(await warningsOf(source)).toEqual([
+    `2:73 bare_reference: accounts.main.token: ${told}`,
+    `4:40 bare_reference: channels.chat.verify.github.secret[0]: ${told}`,
+  ]);
+});
