@@ -15,14 +15,27 @@ const stopped = command === 'serve' || command === 'demo' || command === 'simula
 // A log that cannot be written (a full disk, a reader that is gone) must not end the service that it tells of.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
-enableCompileCache(command === 'serve' ? join(dirname(databaseFile(readEnvironment())), '.compile-cache') : undefined);
+try {
+  enableCompileCache(
+    command === 'serve' ? join(dirname(databaseFile(readEnvironment())), '.compile-cache') : undefined,
+  );
+} catch (error) {
+  // Nothing is loaded yet that could say it; EX_CONFIG of sysexits.h.
+  console.error(Error.isError(error) ? error.message : error);
+  process.exit(78);
+}
 const { run } = await import('./cli/run.ts');
 await run(process.argv, readEnvironment, stopped);
 
 /** `.env` of the working directory, below what the environment itself says. */
 function readEnvironment(): Readonly<Record<string, string | undefined>> {
-  const hasFile = statSync('.env', { throwIfNoEntry: false })?.isFile();
-  return hasFile ? { ...parseEnv(readFileSync('.env', 'utf8')), ...process.env } : process.env;
+  if (!statSync('.env', { throwIfNoEntry: false })?.isFile()) return process.env;
+  try {
+    return { ...parseEnv(readFileSync('.env', 'utf8')), ...process.env };
+  } catch (error) {
+    const fault = 'it is there, but whoever runs this may not read it; permit it, or move it away';
+    throw new Error(`.env: ${fault}`, { cause: error });
+  }
 }
 
 /** Beside the database is the one place that is surely writable where the bridge serves. */

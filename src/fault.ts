@@ -7,3 +7,17 @@ export function messageOf(thrown: unknown): string {
 export function propertyOf(thrown: unknown, name: string): unknown {
   return Error.isError(thrown) ? (thrown as Error & { readonly [key: string]: unknown })[name] : undefined;
 }
+
+const WORDS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EISDIR: 'it is a folder',
+};
+
+/** Why a file cannot be read or written, as text for people, with the system's word for it. */
+export function reasonOf(thrown: unknown): string {
+  const code = propertyOf(thrown, 'code');
+  if (typeof code !== 'string') return messageOf(thrown);
+  return WORDS[code] === undefined ? code : `${WORDS[code]} (${code})`;
+}

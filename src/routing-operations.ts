@@ -10,9 +10,10 @@ import { complete, parseRouting, readRouting } from './routing/load.ts';
 import { formatProblem } from './routing/problem.ts';
 import { type RollbackOptions, rollBack } from './routing/rollback.ts';
 import { sendersFileOf } from './routing/senders-file.ts';
+import type { RoutingTable } from './routing/table.ts';
 import type { KeptVersions } from './routing/versions.ts';
 
-export interface RoutingOperationsOptions extends Omit<RollbackOptions, 'env'> {
+export interface RoutingOperationsOptions extends Omit<RollbackOptions, 'env' | 'replacedFolder'> {
   readonly live: LiveTable;
   readonly kept: KeptVersions;
   readonly tables: Tables;
@@ -31,6 +32,13 @@ export interface Draft {
   readonly name: string;
 }
 
+/** What is wrong is not in the file. */
+const OUTSIDE = new Set(['unset_variable', 'empty_secret', 'failed']);
+
+function sizeOf({ channels, file, senders }: RoutingTable): Readonly<Record<string, number>> {
+  return { channels: channels.size, routes: file.routes.length, senders: senders.size };
+}
+
 /** What operators do with the routing table of a running bridge. */
 export function routingOperations(options: RoutingOperationsOptions) {
   const { live, kept, tables, records, routingFile, providers, metrics, log, onReloaded } = options;
@@ -43,18 +51,30 @@ export function routingOperations(options: RoutingOperationsOptions) {
 
   /** @throws what keeps the file from being read; the table in force stays */
   const reload = async (because: string): Promise<void> => {
+    const before = sizeOf(live.table);
     try {
       await live.reload();
     } catch (error) {
       metrics.routingRefused();
-      const problems = live.refused?.problems.map(formatProblem);
-      log.error('routing file refused: the table before stays in force', { version: live.table.version, problems });
+      const faults = live.refused?.problems ?? [];
+      // A change of the file is seen; one of .env is not.
+      const advice = faults.some(({ code }) => OUTSIDE.has(code))
+        ? { advice: 'haptik-bridge reload, once .env is mended' }
+        : {};
+      const told = { version: live.table.version, problems: faults.map(formatProblem), ...advice };
+      log.error('routing file refused: the table before stays in force', told);
       throw error;
     }
     metrics.routingLoaded(live.loadedAt);
-    log.info('routing table in force', { version: live.table.version, because });
+    const after = sizeOf(live.table);
+    // Half a file may be a good one: whoever sees the log should see that half of it is gone.
+    const hasShrunk = Object.entries(before).some(([part, size]) => (after[part] ?? 0) * 2 < size);
+    const told = { version: live.table.version, because, ...after, ...(hasShrunk && { before }) };
+    log[hasShrunk ? 'warn' : 'info']('routing table in force', told);
     await keep();
     await onReloaded();
+    const { isBehind, newest } = await tablesInSight().catch(() => ({ isBehind: false, newest: undefined }));
+    if (isBehind) log.warn('another process has a newer routing table in force', { newest: newest?.version });
   };
 
   return {
@@ -72,8 +92,9 @@ export function routingOperations(options: RoutingOperationsOptions) {
 
     /** @throws {RollbackRefused | RoutingRefused} and nothing is written */
     async rollBack(version: string): Promise<void> {
-      const to = await rollBack(version, await kept.list(), { ...options, env: options.env() });
-      log.warn('routing file rolled back', { from: live.table.version, to: to.version });
+      const { replacedFolder } = kept;
+      const done = await rollBack(version, await kept.list(), { ...options, replacedFolder, env: options.env() });
+      log.warn('routing file rolled back', { from: live.table.version, to: done.version, written: done.written });
       await reload('a rollback');
     },
 

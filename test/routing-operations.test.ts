@@ -98,7 +98,12 @@ describe('a rollback', () => {
     const { status, body } = await admin.post('/api/routing/rollback').send({ version: one });
     expect([status, body.errors]).toEqual([
       422,
-      [{ path: expect.stringMatching(/:\d+:\d+:$/), message: expect.stringMatching(/cannot be read: ENOENT$/) }],
+      [
+        {
+          path: expect.stringMatching(/:\d+:\d+:$/),
+          message: expect.stringMatching(/cannot be read: there is no such file \(ENOENT\)$/),
+        },
+      ],
     ]);
     expect((await state()).version).toBe(two);
   });
@@ -139,6 +144,8 @@ routes:
       count: 4,
       erased: 0,
       unchanged: 1,
+      renamed: 1,
+      gone: 0,
       unroutable: 1,
       routable: 0,
       elsewhere: 1,
@@ -151,6 +158,7 @@ routes:
     expect(examples[0]).toEqual({
       id: renamed,
       channel: 'one',
+      sender: '4',
       differences: ['auth_id', 'text'],
       before: { route: 'routes[1]', account: 'main', business_id: 2, auth_id: '4', text: 'hello', reason: null },
       after: { route: 'routes[2]', account: 'main', business_id: 2, auth_id: 'x4', text: 'hello!', reason: null },
@@ -177,6 +185,15 @@ routes:
     const { body } = await dryRun({ source: await readFile(join(folder, 'next.yaml'), 'utf8') });
     expect(body).toMatchObject({ count: 2, unchanged: 1, routable: 1 });
     expect(await readFile(path, 'utf8')).toBe(ACCOUNTS + picky);
+  });
+
+  test('tells messages that would not even be stored', async () => {
+    const { post, dryRun } = await start();
+    await post('1', 'hello', 'one');
+    await post('2', 'hello');
+    const { body } = await dryRun({ source: ACCOUNTS + routing('two') });
+    expect(body).toMatchObject({ count: 2, unchanged: 1, gone: 1, unroutable: 0 });
+    expect(body.examples).toMatchObject([{ channel: 'one', differences: ['gone'], after: { reason: 'gone' } }]);
   });
 
   test('looks at as many as it is asked for, over pages', async () => {

@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import fetch, { type Response } from 'node-fetch';
+import { z } from 'zod';
 import { messageOf, propertyOf } from '../fault.ts';
 import { type Environment, readAdminSettings } from '../settings.ts';
 import { printable } from './print.ts';
@@ -83,7 +84,7 @@ export class Admin {
     const detail = detailOf(await response.text().catch(() => ''));
     // What does not answer as a bridge does is none.
     if (detail === undefined) throw this.#unreachable(`HTTP ${response.status}`);
-    throw new BridgeRefused(printable(detail));
+    throw new BridgeRefused(detail);
   }
 
   #unreachable(cause: unknown): BridgeUnreachable {
@@ -97,6 +98,11 @@ export class Admin {
   }
 }
 
+const refusal = z.looseObject({
+  detail: z.string(),
+  errors: z.array(z.looseObject({ path: z.string(), message: z.string() })).optional(),
+});
+
 function faultOf(cause: unknown): unknown {
   return propertyOf(cause, 'code') ?? printable(messageOf(cause));
 }
@@ -104,8 +110,11 @@ function faultOf(cause: unknown): unknown {
 function detailOf(text: string): string | undefined {
   try {
     const problem: unknown = JSON.parse(text);
-    const isProblem = typeof problem === 'object' && problem !== null && 'detail' in problem;
-    return isProblem ? String(problem.detail) : undefined;
+    const { detail, errors = [] } = refusal.parse(problem);
+    // Of a routing file there may be twenty, each with its place.
+    return errors.length > 1
+      ? errors.map(({ path, message }) => printable(`${path} ${message}`)).join('\n')
+      : printable(detail);
   } catch {
     return undefined;
   }

@@ -84,7 +84,8 @@ function summary(
   const routes = file.routes.map((route, index) => {
     const when = route.when.map(({ subject }) => subject).join(', ') || 'any message';
     const account = route.account ?? [...accounts.keys()][0];
-    return `  ${index}  ${route.channel} (${when}) → ${account}, business_id ${route.business_id}`;
+    const id = route.auth_id === undefined ? 'senders alone' : `auth_id ${route.auth_id.source}`;
+    return `  ${index}  ${route.channel} (${when}) → ${account}, business_id ${route.business_id}, ${id}`;
   });
   const places = [...accounts.values()].map(({ name, messageUrl }) => `  ${name}   ${messageUrl.href}`);
   return [

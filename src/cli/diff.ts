@@ -31,7 +31,7 @@ export async function diff(
 ): Promise<void> {
   const path = file ?? readRoutingSettings(env).routingFile;
   const next = await loadRouting(path, env, providers);
-  const before = against === undefined ? await lastInForce(env) : await fileAt(against, env);
+  const before = await comparedWith(against, env);
   const changes = diffRouting(before, writtenOf(next));
   if (asJson) return console.log(json({ against: before.name, changes }));
   const told = changes.length === 0 ? ['Nothing changes.'] : changes.map(({ message }: Change) => message);
@@ -40,8 +40,11 @@ export async function diff(
 
 type Named = Written & { readonly name: string };
 
-async function lastInForce(env: Environment): Promise<Named> {
-  const [kept] = await versionsOf(env).list();
+/** A version by the first characters of its name, or a file; what was in force last where neither is named. */
+async function comparedWith(against: string | undefined, env: Environment): Promise<Named> {
+  const versions = await versionsOf(env).list();
+  const kept = versions.find(({ version }) => against === undefined || (against !== '' && version.startsWith(against)));
+  if (against !== undefined && kept === undefined) return fileAt(against, env);
   if (kept === undefined) {
     const advice = 'name a file to compare with: --against <file>';
     throw new NothingKept(`no version is kept, since no bridge with these settings has run here; ${advice}`);

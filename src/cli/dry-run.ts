@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { messageOf, propertyOf } from '../fault.ts';
+import { reasonOf } from '../fault.ts';
 import type { Environment } from '../settings.ts';
 import { Admin } from './admin.ts';
 import { json, printable } from './print.ts';
@@ -31,6 +31,8 @@ const answer = z.looseObject({
   count: z.number(),
   erased: z.number(),
   unchanged: z.number(),
+  renamed: z.number(),
+  gone: z.number(),
   unroutable: z.number(),
   routable: z.number(),
   elsewhere: z.number(),
@@ -38,7 +40,14 @@ const answer = z.looseObject({
   text: z.number(),
   read_otherwise: z.array(z.string()),
   examples: z.array(
-    z.object({ id: z.string(), channel: z.string(), differences: z.array(z.string()), before: fate, after: fate }),
+    z.object({
+      id: z.string(),
+      channel: z.string(),
+      sender: z.string(),
+      differences: z.array(z.string()),
+      before: fate,
+      after: fate,
+    }),
   ),
 });
 type Answer = z.output<typeof answer>;
@@ -63,17 +72,18 @@ async function read(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    throw new FileUnreadable(`${file} cannot be read: ${propertyOf(error, 'code') ?? messageOf(error)}.`);
+    throw new FileUnreadable(`${file} cannot be read: ${reasonOf(error)}.`);
   }
 }
 
 function report({ version, against, count, erased, read_otherwise, examples, ...counts }: Answer): string {
   const rows: readonly (readonly [number, string])[] = [
     [counts.unchanged, 'as before'],
+    [counts.gone, 'answered 503, and not stored: their channel is gone'],
     [counts.unroutable, 'dead letters, which were delivered'],
     [counts.routable, 'delivered, which were dead letters'],
     [counts.elsewhere, 'to another account or business_id'],
-    [counts.auth_id, 'with another auth_id'],
+    [counts.auth_id, `with another auth_id: ${counts.renamed} senders become other people`],
     [counts.text, 'with another text'],
     [erased, 'not known: what was said is erased'],
   ];
@@ -82,17 +92,19 @@ function report({ version, against, count, erased, read_otherwise, examples, ...
     (channel) => `Channel ${channel} reads payloads otherwise: its messages are taken as they were read before.`,
   );
   return [
-    `The last ${count} messages by version ${version}, against ${against}, which is in force:`,
+    `The last ${count} messages by version ${version}, against ${against}, which is in force (one may be in several lines):`,
     ...told,
     ...otherwise,
+    ...(examples.length > 0 ? ['', 'Some of them:'] : []),
     ...examples.map(
-      ({ id, channel, differences, before, after }) =>
-        `\n${id}  ${channel}  ${differences.join(', ')}\n  before  ${inWords(before)}\n  after   ${inWords(after)}`,
+      ({ id, channel, sender, differences, before, after }) =>
+        `\n${id}  ${channel}  ${printable(sender)}  ${differences.join(', ')}\n  before  ${inWords(before)}\n  after   ${inWords(after)}`,
     ),
   ].join('\n');
 }
 
 function inWords({ route, account, business_id, auth_id, text, reason }: Fate): string {
+  if (reason === 'gone') return 'answered 503';
   if (reason !== null) return `dead letter, ${reason}`;
   return printable(`${route}: ${account}, business_id ${business_id}, auth_id ${auth_id}, ${JSON.stringify(text)}`);
 }

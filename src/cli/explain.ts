@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { IncomingHttpHeaders } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 import { type Explained, explain, explanationView } from '../explain.ts';
-import { messageOf, propertyOf } from '../fault.ts';
+import { messageOf, propertyOf, reasonOf } from '../fault.ts';
 import { loadRouting } from '../routing/load.ts';
 import type { Trace } from '../routing/table.ts';
 import { DEFAULTS, type Environment } from '../settings.ts';
@@ -62,7 +62,7 @@ async function read(payload: string): Promise<Buffer> {
   try {
     return payload === '-' ? await buffer(process.stdin) : await readFile(payload);
   } catch (error) {
-    throw new PayloadRefused(`${payload} cannot be read: ${propertyOf(error, 'code') ?? messageOf(error)}`);
+    throw new PayloadRefused(`${payload} cannot be read: ${reasonOf(error)}`);
   }
 }
 

@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { messageOf, propertyOf } from '../fault.ts';
+import { propertyOf, reasonOf } from '../fault.ts';
 import { DEFAULTS, type Environment } from '../settings.ts';
 import { generic } from '../webhook/providers/generic.ts';
 import { providers } from '../webhook/providers/registry.ts';
@@ -61,10 +61,12 @@ function existing(file: string): InitRefused {
 }
 
 function unwritable(file: string, error: unknown): InitRefused {
-  const fault = propertyOf(error, 'code') ?? messageOf(error);
-  return new InitRefused(`${file} cannot be written (${fault}); see to its folder, or name another with --file.`, {
-    cause: error,
-  });
+  return new InitRefused(
+    `${file} cannot be written: ${reasonOf(error)}; see to its folder, or name another with --file.`,
+    {
+      cause: error,
+    },
+  );
 }
 
 /** Where more is told of a provider than in the table of all. */

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import type { Environment } from '../settings.ts';
 import { exitCodeOf, explain } from './exit.ts';
@@ -12,6 +14,7 @@ export async function run(
   const env = readEnvironment();
   const program = new Command('haptik-bridge')
     .description('Accepts chat webhooks, routes them, and delivers them to Haptik.')
+    .version(JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')).version)
     .showHelpAfterError();
 
   program
@@ -75,7 +78,7 @@ export async function run(
     .command('diff')
     .description('show what changes with a routing file, in words, against the version that was in force last')
     .argument('[file]', 'the routing file; ROUTING_FILE where left out')
-    .option('--against <file>', 'compare it with this file instead')
+    .option('--against <version or file>', 'compare it with this one instead')
     .option('--json', 'print JSON')
     .action(async (file, options) => (await import('./diff.ts')).diff(file, options, env));
 

@@ -1,5 +1,5 @@
 import { startBridge } from '../bridge.ts';
-import { propertyOf } from '../fault.ts';
+import { RoutingRefused } from '../routing/problem.ts';
 import { type Environment, readSettings } from '../settings.ts';
 import { versionsOf } from './versions.ts';
 
@@ -10,13 +10,18 @@ export async function serve(readEnvironment: () => Environment, stopped: Promise
   process.on('SIGHUP', () => void reload());
   const settings = readSettings(readEnvironment());
   const bridge = await startBridge(settings, { env: readEnvironment }).catch(async (error) => {
-    if (propertyOf(error, 'name') === 'RoutingRefused') await tellOfWayBack(readEnvironment());
+    if (error instanceof RoutingRefused && !isUnreadable(error)) await tellOfWayBack(readEnvironment());
     throw error;
   });
   reload = bridge.reload;
   await stopped;
   await bridge.stop();
   process.exit(0);
+}
+
+/** Then what it says is not to blame. */
+function isUnreadable({ problems: [problem] }: RoutingRefused): boolean {
+  return problem?.code === 'unreadable_file';
 }
 
 /** Whoever has to start a bridge at night may not have to find the fault first. */

@@ -29,7 +29,14 @@ export async function listVersions(options: Options, env: Environment): Promise<
  */
 export async function rollback(version: string, env: Environment): Promise<void> {
   const { routingFile } = readRoutingSettings(env);
-  const kept = await versionsOf(env).list();
-  const to = await rollBack(version, kept, { routingFile, env, providers, now: Date.now, newName: randomUUID });
-  console.log(`${routingFile} is version ${to.version} again. A bridge that runs reads it at once.`);
+  const kept = versionsOf(env);
+  const { replacedFolder } = kept;
+  const options = { routingFile, env, providers, now: Date.now, newName: randomUUID, replacedFolder };
+  const done = await rollBack(version, await kept.list(), options);
+  const written = done.written.map(({ file, before }) =>
+    before === undefined ? `  ${file}` : `  ${file}, which is now ${before}`,
+  );
+  console.log(
+    `Version ${done.version} is written back, and a bridge that runs reads it at once, over:\n${written.join('\n')}`,
+  );
 }

@@ -66,7 +66,7 @@ export function readDocument(source: string, file: string, env: Environment): So
   // After the first fault of syntax the parser guesses, and what it says next misleads.
   const broken = [...document.errors, ...document.warnings][0];
   if (broken !== undefined) return { data: undefined, problems: [syntaxProblem(broken, source, at)], ...place };
-  const problems = resolveNodes(document, env, secrets, at);
+  const problems = resolveNodes({ document, source }, env, secrets, at);
   if (problems.length > 0) return { data: undefined, problems, ...place };
   try {
     return { data: document.toJS(UNFOLDING), problems, ...place };
@@ -97,7 +97,12 @@ function syntaxProblem(error: YAMLError, source: string, at: At): Problem {
 }
 
 /** Replaces the references, and finds what YAML allows but no routing file means. */
-function resolveNodes(document: Document, env: Environment, secrets: Map<string, string>, at: At): Problem[] {
+function resolveNodes(
+  { document, source }: { readonly document: Document; readonly source: string },
+  env: Environment,
+  secrets: Map<string, string>,
+  at: At,
+): Problem[] {
   const problems: Problem[] = [];
   const add = (node: unknown, code: string, message: string) => problems.push(at(startOf(node) ?? 0, code, message));
   visit(document, {
@@ -106,7 +111,7 @@ function resolveNodes(document: Document, env: Environment, secrets: Map<string,
       add(node, 'yaml', 'an alias (*name) has no anchor (&name) before it; text that begins with * needs quotes');
     },
     Map(_, map) {
-      for (const { key, fault } of badKeys(map)) add(key, fault.code, fault.message);
+      for (const { key, fault } of badKeys(map, source)) add(key, fault.code, fault.message);
     },
     Scalar(role, node) {
       keepDigits(node);
@@ -136,14 +141,16 @@ function asWritten({ value, source }: Scalar): string {
   return typeof value === 'number' && source !== undefined ? source : String(value);
 }
 
-function* badKeys(map: YAMLMap) {
+function* badKeys(map: YAMLMap, source: string) {
   const seen = new Set<string>();
   for (const { key } of map.items) {
     if (!isScalar(key) || key.value === null) {
-      yield {
-        key,
-        fault: { code: 'bad_name', message: 'a name is expected here, not a list, a map, an alias or nothing' },
-      };
+      const start = startOf(key) ?? 0;
+      const isTemplate = source.slice(start - 1, start + 1) === '{{';
+      const message = isTemplate
+        ? 'a template, {{ … }}, needs quotes around it'
+        : 'a name is expected here, not a list, a map, an alias or nothing';
+      yield { key, fault: { code: isTemplate ? 'bad_template' : 'bad_name', message } };
       continue;
     }
     const text = asWritten(key);

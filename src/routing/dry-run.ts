@@ -22,12 +22,13 @@ export interface Fate {
 }
 
 /** How a message fares otherwise: several may be true of one. */
-export const DIFFERENCES = ['unroutable', 'routable', 'elsewhere', 'auth_id', 'text'] as const;
+export const DIFFERENCES = ['gone', 'unroutable', 'routable', 'elsewhere', 'auth_id', 'text'] as const;
 export type Difference = (typeof DIFFERENCES)[number];
 
 export interface Example {
   readonly id: string;
   readonly channel: string;
+  readonly sender: string;
   readonly differences: readonly Difference[];
   readonly before: Fate;
   readonly after: Fate;
@@ -39,8 +40,10 @@ export interface Rehearsal {
   /** Of those, how many are erased: what would become of them nobody knows. */
   readonly erased: number;
   readonly unchanged: number;
+  /** How many senders have another auth_id: to the far end they are new people. */
+  readonly renamed: number;
   /**
-   * `unroutable`: delivered by the table before, a dead letter by the new one · `routable`: the other way round ·
+   * `gone`: their channel is gone, and they would not be stored · `unroutable`: delivered by the table before, a dead letter by the new one · `routable`: the other way round ·
    * `elsewhere`: to another account or business_id
    */
   readonly differences: Readonly<Record<Difference, number>>;
@@ -71,8 +74,9 @@ const HIDDEN = '(not shown: the template holds what a reference stands for)';
 
 /** Routes what was accepted before by another table, and compares. Nothing is stored or sent. */
 export async function rehearse({ before, after, conceal }: Tables, samples: AsyncIterable<Sample>): Promise<Rehearsal> {
-  const counts = { unroutable: 0, routable: 0, elsewhere: 0, auth_id: 0, text: 0 };
+  const counts = { gone: 0, unroutable: 0, routable: 0, elsewhere: 0, auth_id: 0, text: 0 };
   const examples: Example[] = [];
+  const renamed = new Set<string>();
   const hiding = { conceal, routes: revealing(after, conceal) };
   let [count, erased, unchanged] = [0, 0, 0];
   for await (const { id, channel, message } of samples) {
@@ -83,14 +87,17 @@ export async function rehearse({ before, after, conceal }: Tables, samples: Asyn
     }
     // Templates take their time, and others wait.
     await setImmediate();
-    const example = compare(before.place(channel, message), after.place(channel, message));
+    const isGone = before.channels.has(channel) && !after.channels.has(channel);
+    const example = compare(before.place(channel, message), after.place(channel, message), isGone);
     if (example.differences.length === 0) unchanged += 1;
     const isNew = example.differences.some((one) => counts[one] < EXAMPLES_OF_EACH);
     for (const one of example.differences) counts[one] += 1;
+    if (example.differences.includes('auth_id')) renamed.add(JSON.stringify([channel, message.sender]));
     if (isNew) {
       examples.push({
         id,
         channel,
+        sender: message.sender,
         differences: example.differences,
         before: shown(example.before),
         after: shown(example.after, hiding),
@@ -101,14 +108,19 @@ export async function rehearse({ before, after, conceal }: Tables, samples: Asyn
     const was = before.channels.get(channel.name);
     return was !== undefined && readingOf(was) !== readingOf(channel) ? [channel.name] : [];
   });
-  return { count, erased, unchanged, differences: counts, examples, readOtherwise };
+  return { count, erased, unchanged, renamed: renamed.size, differences: counts, examples, readOtherwise };
 }
 
-function compare(was: Placement, is: Placement): Omit<Example, 'id' | 'channel'> {
+type Comparison = Pick<Example, 'differences' | 'before' | 'after'>;
+
+function compare(was: Placement, is: Placement, isGone: boolean): Comparison {
   const before = fateOf(was);
+  if (isGone) return { differences: ['gone'], before, after: GONE };
   const after = fateOf(is);
   return { differences: [...differencesOf(before, after)], before, after };
 }
+
+const GONE: Fate = { route: null, account: null, businessId: null, authId: null, text: null, reason: 'gone' };
 
 function* differencesOf(before: Fate, after: Fate): Generator<Difference> {
   if (before.reason === null && after.reason !== null) yield 'unroutable';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { messageOf, propertyOf } from '../fault.ts';
+import { propertyOf, reasonOf } from '../fault.ts';
 import type { Catalog } from './catalog.ts';
 import { contradictions } from './contradictions.ts';
 import { readDocument, type SourceDocument } from './document.ts';
@@ -57,11 +57,10 @@ async function sourceOf(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    const fault = propertyOf(error, 'code') ?? messageOf(error);
     const message =
-      fault === 'ENOENT'
+      propertyOf(error, 'code') === 'ENOENT'
         ? 'there is no such file; haptik-bridge init writes one to begin with, or name another (ROUTING_FILE)'
-        : `cannot be read: ${fault}`;
+        : `cannot be read: ${reasonOf(error)}`;
     throw new RoutingRefused([{ code: 'unreadable_file', message, file, line: 1, column: 1 }]);
   }
 }
@@ -98,8 +97,7 @@ export async function complete(read: ReadRouting, warnings?: Problem[]): Promise
   if (sendersFile === undefined) return tableOf(hashOf(text), { senders: listed });
   const found = await readSendersFile(sendersFile, file, { rules, warns: warnings !== undefined });
   if ('unreadable' in found) {
-    const fault = found.unreadable === 'ENOENT' ? 'there is no such file' : `cannot be read: ${found.unreadable}`;
-    const message = `senders_file: ${sendersFile}: ${fault}`;
+    const message = `senders_file: ${sendersFile} cannot be read: ${found.unreadable}`;
     throw new RoutingRefused([document.problem(['senders_file'], 'unreadable_file', message)]);
   }
   refuse(found.problems);

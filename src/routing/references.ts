@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { messageOf, propertyOf } from '../fault.ts';
+import { reasonOf } from '../fault.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -37,7 +37,7 @@ export function resolve(name: string, env: Environment): Resolved {
       // Secret files mostly end in a newline that is not part of the secret.
       return nonEmpty(readFileSync(name.slice('file:'.length), 'utf8').replace(/\r?\n$/, ''), 'the file');
     } catch (error) {
-      return { code: 'unreadable_file', fault: `cannot be read: ${propertyOf(error, 'code') ?? messageOf(error)}` };
+      return { code: 'unreadable_file', fault: `cannot be read: ${reasonOf(error)}` };
     }
   }
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))

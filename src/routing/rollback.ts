@@ -1,4 +1,5 @@
-import { chmod, copyFile, open, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, copyFile, mkdir, open, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { propertyOf } from '../fault.ts';
 import type { Catalog } from './catalog.ts';
 import { complete, parseRouting } from './load.ts';
@@ -19,6 +20,14 @@ export interface RollbackOptions {
   readonly now: () => number;
   /** Part of the name of a file that is there for a moment. */
   readonly newName: () => string;
+  /** Where what is written over is put: somebody may have worked on it for an hour. */
+  readonly replacedFolder: string;
+}
+
+export interface RolledBack {
+  readonly version: string;
+  /** What was written, and where what was there before is now. */
+  readonly written: readonly { readonly file: string; readonly before: string | undefined }[];
 }
 
 /**
@@ -31,8 +40,8 @@ export interface RollbackOptions {
 export async function rollBack(
   version: string,
   kept: readonly KeptVersion[],
-  { routingFile, env, providers, now, newName }: RollbackOptions,
-): Promise<KeptVersion> {
+  { routingFile, env, providers, now, newName, replacedFolder }: RollbackOptions,
+): Promise<RolledBack> {
   const found = versionOf(version, kept);
   const text = await readFile(found.file, 'utf8');
   const read = parseRouting(text, found.file, env, providers);
@@ -42,11 +51,31 @@ export async function rollBack(
   const place = sendersFileOf(routingFile, read.file);
   const note = { at: new Date(now()).toISOString(), version: found.version };
   // The senders first: a table of the old routes with them would be none that ever was, and only for a moment.
-  if (sendersFile !== undefined && place !== undefined) {
-    await replace(place, { write: (to) => copyFile(sendersFile, to), kept: sendersFile, newName });
+  const files = [
+    ...(sendersFile !== undefined && place !== undefined
+      ? [{ file: place, kept: sendersFile, write: (to: string) => copyFile(sendersFile, to) }]
+      : []),
+    { file: routingFile, kept: found.file, write: (to: string) => writeFile(to, withNote(text, note)) },
+  ];
+  const written: { readonly file: string; readonly before: string | undefined }[] = [];
+  for (const { file, ...replacement } of files) {
+    const before = await putAside(file, replacedFolder);
+    await replace(file, { ...replacement, newName });
+    written.push({ file, before });
   }
-  await replace(routingFile, { write: (to) => writeFile(to, withNote(text, note)), kept: found.file, newName });
-  return found;
+  return { version: found.version, written };
+}
+
+/** @returns where it is now, undefined where there is nothing to be put aside, or it cannot be */
+async function putAside(file: string, folder: string): Promise<string | undefined> {
+  const place = join(folder, basename(file));
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await copyFile(file, place);
+    return place;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The one that is called so. @throws {RollbackRefused} */
@@ -73,9 +102,11 @@ async function replace(path: string, { write, kept, newName }: Replacement): Pro
   const place = await realpath(path).catch(() => path);
   const next = `${place}.${newName()}`;
   try {
-    const mode = (await stat(place).catch(() => undefined))?.mode ?? 0o600;
+    const before = await stat(place).catch(() => undefined);
     await write(next);
-    await chmod(next, mode);
+    await chmod(next, before?.mode ?? 0o600);
+    // An operator who may do anything must not take the file away from the bridge.
+    if (before !== undefined) await chown(next, before.uid, before.gid);
     await sync(next);
     await rename(next, place);
   } catch (error) {

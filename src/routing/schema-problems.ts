@@ -10,10 +10,17 @@ export function describe(issue: z.core.$ZodRawIssue): string | undefined {
     case 'invalid_type':
       return `expected ${wordFor(issue.expected)}${issue.input === undefined ? '' : `, not ${kindOf(issue)}`}`;
     case 'invalid_value':
-      return `accepted are ${issue.values.map(String).join(', ')}`;
+      return `accepted are ${issue.values.map(String).join(', ')}${hintFor(issue.input, issue.values.map(String))}`;
     default:
       return undefined;
   }
+}
+
+/** Among many the one that was meant is not seen. */
+function hintFor(written: unknown, accepted: readonly string[]): string {
+  if (typeof written !== 'string' || accepted.length < 10) return '';
+  const meant = accepted.filter((name) => lettersApart(written.toLowerCase(), name) <= 2);
+  return meant.length === 0 ? '' : `; did you mean ${meant.join(' or ')}?`;
 }
 
 function shapeOf(schema: unknown): object {

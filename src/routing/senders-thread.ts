@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { CsvError, parse } from 'csv-parse';
-import { propertyOf } from '../fault.ts';
+import { propertyOf, reasonOf } from '../fault.ts';
 import { normaliseSender, type SenderRule } from '../sender.ts';
 import { fullMatch } from './condition.ts';
 import { type Packed, PackedMapBuilder } from './packed-map.ts';
@@ -35,7 +35,7 @@ export interface RowProblems {
   readonly count: number;
 }
 
-/** What it answers: the system's word for why the file cannot be read, or what stands in it. */
+/** What it answers: why the file cannot be read, or what stands in it. */
 export type Answer =
   | { readonly unreadable: string }
   | {
@@ -152,7 +152,7 @@ async function read({ file, rules, patterns, warns }: Task): Promise<Answer> {
       rows,
     );
   } catch (error) {
-    if (propertyOf(error, 'syscall') !== undefined) return { unreadable: String(propertyOf(error, 'code')) };
+    if (propertyOf(error, 'syscall') !== undefined) return { unreadable: reasonOf(error) };
     if (!(error instanceof CsvError)) throw error;
     const message = `not valid CSV: ${CSV_FAULTS[error.code] ?? error.code}`;
     // Where a quote is not closed the parser knows where it gave up, not where the row began.
@@ -194,12 +194,17 @@ interface Recorded {
 
 function faultOf(cells: readonly string[]): Omit<RowProblem, 'line' | 'column'> | undefined {
   if (cells.length !== 2) {
-    const hint = cells.length === 1 ? ' with a comma between them' : '';
-    return { code: 'csv', message: `expected two values${hint}, sender,auth_id, not ${cells.length}` };
+    const parted = /[;\t]/.exec(cells[0] ?? '')?.[0] === ';' ? 'a semicolon' : 'a tab';
+    const isParted = cells.length === 1 && /[;\t]/.test(cells[0] ?? '');
+    const found = isParted ? `${parted} between them; save it as CSV with commas` : `${cells.length}`;
+    return { code: 'csv', message: `expected two values with a comma between them, sender,auth_id, not ${found}` };
   }
   if (cells.includes('')) return { code: 'missing', message: 'expected a sender and an auth_id; one of them is blank' };
   if (cells.some((cell) => cell.includes('\uFFFD'))) {
     return { code: 'csv', message: 'is not UTF-8; save the file as "CSV UTF-8"' };
+  }
+  if (/^\d[.,]\d+E\+\d+$/i.test(cells[0] ?? '')) {
+    return { code: 'csv', message: 'the sender is a number that a spreadsheet has cut short; make its column text' };
   }
   if (cells.some((cell) => cell.length > MAX_CELL)) {
     return { code: 'csv', message: `a value is longer than ${MAX_CELL} characters` };

@@ -8,6 +8,8 @@ export interface Template {
   readonly source: string;
   /** What stands outside of all tags, and so is part of whatever is rendered; `x` for each value put in. */
   readonly outline: string;
+  /** Which of the names that it may use it does. */
+  readonly names: readonly string[];
   /** Nothing but text: it renders to its outline. */
   readonly isConstant: boolean;
   /** @throws when a limit is passed or a filter is given what it cannot take */
@@ -128,12 +130,14 @@ export function createTemplates(): (source: string) => Template {
 /** @throws {Error} with the fault and its place in the template */
 function compile(liquid: Liquid, source: string): Template {
   const nodes = explained(() => liquid.parse(source));
-  const unknown = liquid.globalVariablesSync(nodes).filter((name) => !VARIABLES.includes(name));
+  const names = liquid.globalVariablesSync(nodes);
+  const unknown = names.filter((name) => !VARIABLES.includes(name));
   if (unknown.length > 0) {
     throw new Error(`unknown name ${unknown.join(', ')}; a template may use ${VARIABLES.join(', ')}`);
   }
   return {
     source,
+    names,
     outline: nodes.map(outlineOf).join(''),
     isConstant: nodes.every(({ token }) => TypeGuards.isHTMLToken(token)),
     render: (message, channel) => {

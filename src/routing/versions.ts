@@ -46,6 +46,11 @@ export class KeptVersions {
     this.#now = now;
   }
 
+  /** Where a rollback puts what it writes over: one of each file. */
+  get replacedFolder(): string {
+    return join(this.#folder, 'replaced');
+  }
+
   /** Keeps a table that has come in force. @throws {Error} of the file system, when it cannot be written */
   async keep(table: RoutingTable): Promise<void> {
     const kept = await this.#folders();

@@ -12,6 +12,8 @@ export function warningsOf(file: RoutingFile, document: SourceDocument, provider
   return [
     ...shadowedRoutes(file, providers, warn),
     ...mergingIds(file, providers, warn),
+    ...idsOfNobody(file, providers, warn),
+    ...unverified(file, providers, warn),
     ...unused(file, warn),
     ...sharedBusinesses(file, warn),
     ...senderWarnings(file, providers, warn),
@@ -87,6 +89,58 @@ function* mergingIds({ routes, channels }: RoutingFile, providers: Catalog, warn
     if (config.default_country !== undefined || (!isAny && (kind === 'phone' || kind === 'international'))) continue;
     const advice = 'for anything but phone numbers write {{ sender | sha256 | slice: 0, 24 }}';
     yield warn(['routes', index, 'auth_id'], 'merging_auth_id', `${filter} can make one id of two people; ${advice}`);
+  }
+}
+
+/** Who of a message says anything of who wrote it. */
+const PERSONAL = ['sender', 'name', 'email', 'phone', 'fields'];
+const ADDRESS = /^\s*\{\{-?\s*(sender|email)\s*(\|\s*(downcase|upcase|strip)\s*)*-?\}\}\s*$/;
+
+/** An auth_id that is none, everybody's, or never allowed. */
+function* idsOfNobody(
+  { accounts, channels, routes, senders, senders_file }: RoutingFile,
+  providers: Catalog,
+  warn: Warn,
+) {
+  const knowsNobody = Object.keys(senders).length === 0 && senders_file === undefined;
+  for (const [index, { auth_id, account, channel }] of routes.entries()) {
+    const path = ['routes', index, 'auth_id'];
+    if (auth_id === undefined) {
+      if (knowsNobody) {
+        yield warn(
+          ['routes', index],
+          'no_auth_id',
+          'has no auth_id, and there are no senders: all its messages are dead letters',
+        );
+      }
+      continue;
+    }
+    if (!auth_id.names.some((name) => PERSONAL.includes(name))) {
+      yield warn(
+        path,
+        'same_auth_id',
+        'says nothing of who wrote: to Haptik all of them are one person, or each message is a new one',
+      );
+    }
+    const { provider = '' } = channels[channel] ?? {};
+    const isAddress = provider === 'form' || providers[provider]?.sender === 'email';
+    const used = accounts[account ?? Object.keys(accounts)[0] ?? ''];
+    if (isAddress && used?.auth_id_pattern.isDefault && ADDRESS.test(auth_id.source)) {
+      const advice = 'write {{ sender | downcase | sha256 | slice: 0, 24 }}';
+      yield warn(path, 'bad_auth_id', `an e-mail address is no auth_id, which is letters and digits; ${advice}`);
+    }
+  }
+}
+
+/** Of a provider that signs. */
+function* unverified({ channels }: RoutingFile, providers: Catalog, warn: Warn) {
+  for (const [name, { provider, verify }] of Object.entries(channels)) {
+    if (verify !== 'none' || providers[provider]?.credentials === undefined) continue;
+    yield warn(
+      ['channels', name, 'verify'],
+      'unverified',
+      `is none, though ${provider} can be checked: anybody can send in its name`,
+    );
   }
 }
 

@@ -7,6 +7,7 @@ const WORDS: readonly (readonly [pattern: RegExp, words: string])[] = [
   [/^All mapping items must/, 'a name begins further left or right than those beside it, and belongs to none of them'],
   [/^All sequence items must/, 'an item of a list begins further left or right than those before it'],
   [/^Nested mappings are not/, 'a second ": " stands in this line; a value that holds one needs quotes'],
+  [/^A block sequence may not/, 'a list ("- ") begins here, where a name is expected; is it indented as it should be?'],
   [/^Tabs are not allowed/, 'the line is indented by a tab; YAML takes blanks only'],
   [/^Implicit keys need to be/, 'a name goes on over several lines: is a quote not closed, or a ": " missing?'],
   [/^Missing closing (["'])/, 'a quote is not closed'],

@@ -89,7 +89,7 @@ test('check: names every problem of a bad one by file, line and column, and ends
 
 describe('check', () => {
   const good = (more = '') =>
-    `accounts: { main: { base_url: "https://h.example", client_id: c, token: t } }\nchannels: { chat: { verify: none }${more} }\nroutes: [{ channel: chat, business_id: 1, auth_id: x }]\n`;
+    `accounts: { main: { base_url: "https://h.example", client_id: c, token: t } }\nchannels: { chat: { verify: none }${more} }\nroutes: [{ channel: chat, business_id: 1, auth_id: "u{{ sender | sha256 }}" }]\n`;
 
   async function checked(source: string, ...options: readonly string[]) {
     const cwd = await temporaryFolder();
@@ -216,7 +216,7 @@ routes:
     });
     expect(await explained('', 'chat', 'no-such-file')).toMatchObject({
       code: 1,
-      output: expect.stringMatching(/^no-such-file cannot be read: ENOENT/),
+      output: expect.stringMatching(/^no-such-file cannot be read: there is no such file \(ENOENT\)/),
     });
   });
 });

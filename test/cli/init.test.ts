@@ -180,7 +180,7 @@ describe('by options, without a terminal', () => {
   });
 
   test.each([
-    ['gone/routing.yaml', 'ENOENT'],
+    ['gone/routing.yaml', 'there is no such file (ENOENT)'],
     ['file/routing.yaml', 'ENOTDIR'],
   ])('%s cannot be written, and why', async (file, fault) => {
     const cwd = await temporaryFolder();
@@ -188,7 +188,7 @@ describe('by options, without a terminal', () => {
     const { code, output } = await run(cwd, ['--business-id', '1', '--file', file]);
     expect([code, output]).toEqual([
       1,
-      expect.stringContaining(`${file} cannot be written (${fault}); see to its folder`),
+      expect.stringContaining(`${file} cannot be written: ${fault}; see to its folder`),
     ]);
   });
 
@@ -199,7 +199,7 @@ describe('by options, without a terminal', () => {
     const env = { PATH: process.env.PATH ?? '', NODE_DISABLE_COMPILE_CACHE: '1' };
     await expect(promisify(execFile)('sh', ['-c', command], { cwd, env })).rejects.toMatchObject({
       code: 1,
-      stderr: 'routing.yaml cannot be written (EFBIG); see to its folder, or name another with --file.\n',
+      stderr: 'routing.yaml cannot be written: EFBIG; see to its folder, or name another with --file.\n',
     });
     expect(await readdir(cwd)).toEqual([]);
   });

@@ -152,7 +152,7 @@ describe('messages list', () => {
     const { cli } = await startOperated();
     const { out, err, code } = await cli('messages', 'list', '--since', 'yesterday', '--state', 'lost');
     expect({ out, code }).toEqual({ out: '', code: 1 });
-    expect(err).toMatch(/^state must be one of .*dead.*; since must be a time such as 2026-11-22T12:30:00Z\n$/);
+    expect(err).toMatch(/^state must be one of .*dead.*\nsince must be a time such as 2026-11-22T12:30:00Z\n$/);
   });
 
   test('goes on with --after where --limit has ended it, to the last', async () => {

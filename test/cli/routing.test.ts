@@ -61,7 +61,11 @@ test('versions and rollback: a bridge that does not start any more is given its 
   });
   expect(await cli('rollback', version.slice(0, 6))).toEqual({
     code: 0,
-    output: `routing.yaml is version ${version} again. A bridge that runs reads it at once.\n`,
+    output: expect.stringMatching(
+      new RegExp(
+        `^Version ${version} is written back, and a bridge that runs reads it at once, over:\\n  routing\\.yaml, which is now data/versions/\\S+/replaced/routing\\.yaml\\n$`,
+      ),
+    ),
   });
   expect(await readFile(path, 'utf8')).toMatch(/^# haptik-bridge: rolled back at .*\n\naccounts:/);
   const again = await serve();
@@ -144,10 +148,14 @@ routes: [{ channel: chat, business_id: ${businessId}, auth_id: "u{{ sender }}" }
     const { code, output } = await cli('next.yaml');
     expect(code).toBe(0);
     expect(output.split('\n')).toEqual([
-      expect.stringMatching(/^The last 1 messages by version [0-9a-f]{12}, against [0-9a-f]{12}, which is in force:$/),
+      expect.stringMatching(
+        /^The last 1 messages by version [0-9a-f]{12}, against [0-9a-f]{12}, which is in force \(one may be in several lines\):$/,
+      ),
       '      1  to another account or business_id',
       '',
-      `${body.id}  chat  elsewhere`,
+      'Some of them:',
+      '',
+      `${body.id}  chat  7  elsewhere`,
       '  before  routes[0]: main, business_id 1, auth_id u7, "Hello\\u001b[31m"',
       '  after   routes[0]: main, business_id 2, auth_id u7, "Hello\\u001b[31m"',
       '',
@@ -155,6 +163,9 @@ routes: [{ channel: chat, business_id: ${businessId}, auth_id: "u{{ sender }}" }
     expect(JSON.parse((await cli('--json', '--last', '5')).output)).toMatchObject({ count: 1, unchanged: 1 });
     await writeFile(join(cwd, 'next.yaml'), 'accounts: 1');
     expect(await cli('next.yaml')).toEqual({ code: 1, output: expect.stringContaining('next.yaml:1:') });
-    expect(await cli('nowhere.yaml')).toEqual({ code: 1, output: 'nowhere.yaml cannot be read: ENOENT.\n' });
+    expect(await cli('nowhere.yaml')).toEqual({
+      code: 1,
+      output: 'nowhere.yaml cannot be read: there is no such file (ENOENT).\n',
+    });
   });
 });

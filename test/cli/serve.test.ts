@@ -202,7 +202,7 @@ describe('a start that cannot be', () => {
     const program = runCli(['serve'], { cwd, env: ENV });
     expect(await program.ended()).toBe(78);
     expect(program.output()).toMatch(
-      /^routing\.yaml:8:5: routes\[0\]\.busines_id: unknown key; accepted are .*business_id/m,
+      /^routing\.yaml:8:5: routes\[0\]\.busines_id: unknown key, and business_id is missing; accepted are .*business_id/m,
     );
   });
 

@@ -111,6 +111,15 @@ refused('a name without a value', `${ACCOUNTS}\nchannels:\n  ▸chat\n  crm: { v
   'yaml',
   /^not valid YAML: a name /,
 ]);
+refused('a template without quotes', authId('{▸{ sender | sha256 }}'), [
+  'bad_template',
+  /^a template, \{\{ … \}\}, needs quotes around it$/,
+]);
+refused(
+  'a list in place of a name',
+  `${ACCOUNTS}${CHANNELS}\nroutes:\n  - channel: chat\n  business_id: 3\n`.replace('  business_id', '▸  business_id'),
+  ['yaml', /^not valid YAML: /],
+);
 refused('a name that is nothing', `${ACCOUNTS}\nchannels:\n  chat: { verify: none }\n  ▸~: { verify: none }${ROUTES}`, [
   'bad_name',
   /^a name is expected here, not a list, a map, an alias or nothing$/,
@@ -347,7 +356,7 @@ refused(
 );
 refused('a file that is not there', verify(`{ header: { name: x, secret: ▸\${file:/no/such, file} } }`), [
   'unreadable_file',
-  /^\$\{file:\/no\/such, file\} cannot be read: ENOENT/,
+  /^\$\{file:\/no\/such, file\} cannot be read: there is no such file \(ENOENT\)/,
 ]);
 refused('a file with nothing in it', verify(`{ header: { name: x, secret: ▸\${file:/dev/null} } }`), [
   'empty_secret',
@@ -432,7 +441,7 @@ refused('an auth_id_pattern that is not one', account(`${GOOD_ACCOUNT}, auth_id_
 // Channels
 refused('an unknown provider', channel('{ provider: ▸from, verify: none }'), [
   'invalid',
-  /^channels\.chat\.provider: accepted are generic, form, .*twilio, .*wpforms$/,
+  /^channels\.chat\.provider: accepted are generic, form, .*twilio, .*wpforms; did you mean form\?$/,
 ]);
 refused('a bad path', channel('{ verify: none, fields: { sender: ▸a..b } }'), ['bad_path', PATH]);
 refused('a path that begins with a dot', channel('{ verify: none, fields: { sender: ▸.a } }'), ['bad_path', PATH]);
@@ -932,5 +941,7 @@ test('a routing file that is not there is told with what to do', async () => {
 });
 
 test('a folder in place of the routing file is told', async () => {
-  await expect(loadRouting(await temporaryFolder(), ENV)).rejects.toThrow(/:1:1: cannot be read: EISDIR$/);
+  await expect(loadRouting(await temporaryFolder(), ENV)).rejects.toThrow(
+    /:1:1: cannot be read: it is a folder \(EISDIR\)$/,
+  );
 });

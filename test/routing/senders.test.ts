@@ -132,8 +132,22 @@ describe('a senders file is refused, by line and column, and without a second pr
       1,
       /^expected two values with a comma between them, sender,auth_id, not 1$/,
     ],
-    ['where a semicolon parts them', 'a;CUST1', 1, 1, /^expected two values with a comma between them/],
-    ['where a row has three', 'a,CUST1\n\nb,CUST2,x', 3, 1, /^expected two values, sender,auth_id, not 3$/],
+    ['where a semicolon parts them', 'a;CUST1', 1, 1, /, not a semicolon between them; save it as CSV with commas$/],
+    ['where a tab parts them', 'a\tCUST1', 1, 1, /, not a tab between them; save it as CSV with commas$/],
+    [
+      'where a spreadsheet has cut a number short',
+      '9.1982E+11,CUST1',
+      1,
+      1,
+      /^the sender is a number that a spreadsheet has cut short; make its column text$/,
+    ],
+    [
+      'where a row has three',
+      'a,CUST1\n\nb,CUST2,x',
+      3,
+      1,
+      /^expected two values with a comma between them, sender,auth_id, not 3$/,
+    ],
     ['where a sender is blank', 'a,CUST1\n ,CUST2', 2, 1, /one of them is blank$/],
     ['where an auth_id is blank', 'a,""', 1, 1, /one of them is blank$/],
     [
@@ -215,10 +229,12 @@ describe('a senders file is refused, by line and column, and without a second pr
     const file = path.replace('routing.yaml', 'senders.csv');
     await rm(file);
     const refusal = { file: path, line: 13, column: 15, code: 'unreadable_file' };
-    const message = `senders_file: ${file}: there is no such file`;
+    const message = `senders_file: ${file} cannot be read: there is no such file (ENOENT)`;
     expect(await problemsOf(path)).toEqual([{ ...refusal, message }]);
     await mkdir(file);
-    expect(await problemsOf(path)).toEqual([{ ...refusal, message: `senders_file: ${file}: cannot be read: EISDIR` }]);
+    expect(await problemsOf(path)).toEqual([
+      { ...refusal, message: `senders_file: ${file} cannot be read: it is a folder (EISDIR)` },
+    ]);
   });
 
   test.each([

@@ -33,7 +33,8 @@ async function open() {
   const versions = async () => (await kept.list()).map(({ version }) => version);
   let names = 0;
   const newName = () => `new-${names++}`;
-  const options = { routingFile, env: { TOKEN: 't' }, providers, now, newName };
+  const { replacedFolder } = kept;
+  const options = { routingFile, env: { TOKEN: 't' }, providers, now, newName, replacedFolder };
   const back = async (version: string, env = options.env) => rollBack(version, await kept.list(), { ...options, env });
   return { folder, routingFile, kept, inForce, versions, back };
 }
@@ -120,7 +121,12 @@ describe('a rollback', () => {
     const { folder, routingFile, inForce, back } = await open();
     const one = await inForce(file('one', WITH_SENDERS), 'a,CUST1');
     await inForce(file('two', WITH_SENDERS), 'a,CUST2');
-    await back(one.slice(0, 5));
+    await writeFile(routingFile, 'half an hour of work');
+    const { version, written } = await back(one.slice(0, 5));
+    expect(version).toBe(one);
+    expect(written.map(({ file }) => file)).toEqual([join(folder, 'senders.csv'), routingFile]);
+    const before = written.map(({ before }) => readFile(before ?? '', 'utf8'));
+    expect(await Promise.all(before)).toEqual(['a,CUST2', 'half an hour of work']);
     const note = `# haptik-bridge: rolled back at 2026-11-22T12:02:00.000Z to version ${one}\n`;
     expect(await readFile(routingFile, 'utf8')).toBe(note + file('one', WITH_SENDERS));
     expect(await readFile(join(folder, 'senders.csv'), 'utf8')).toBe('a,CUST1');

@@ -20,7 +20,7 @@ async function warningsOf(source: string): Promise<readonly string[]> {
 
 const routes = (...conditions: readonly string[]) =>
   `${ACCOUNTS}channels: { chat: { verify: none, default_country: IN } }\nroutes:\n${conditions
-    .map((when) => `  - { channel: chat, when: ${when}, business_id: 1, auth_id: x }`)
+    .map((when) => `  - { channel: chat, when: ${when}, business_id: 1, auth_id: "u{{ sender | sha256 }}" }`)
     .join('\n')}\n`;
 
 const shadowed = (index: number, by: number) =>
@@ -121,12 +121,40 @@ senders:
   expect(await warningsOf(file)).toEqual([
     '4:3 unused: accounts.spare: no route leads to it',
     '7:3 no_route: channels.idle: has no route: all that comes to it is a dead letter, unroutable',
+    '8:43 unverified: channels.wa.verify: is none, though whatsapp-cloud can be checked: anybody can send in its name',
+    '9:38 unverified: channels.bot.verify: is none, though telegram can be checked: anybody can send in its name',
     `12:62 merging_auth_id: routes[0].auth_id: alnum ${advice}`,
     '15:50 shared_business_id: routes[3].business_id: 2 is used by account main too; Haptik gives each business to one',
     `15:62 merging_auth_id: routes[3].auth_id: digits ${advice}`,
     '18:3 same_auth_id: senders.u7: has the auth_id of "+919820012345": to Haptik they are one person',
     '19:3 two_senders: senders.7045123456: is +917045123456 to channel in, and an id to channel bot: two people; write the + if it is a number',
   ]);
+});
+
+test('tells of ids that are nobody’s, everybody’s or none, and of who is let in unseen', async () => {
+  const file = `accounts:
+  main: { base_url: "https://h.example", client_id: c, token: t }
+channels:
+  chat: { verify: none }
+  site: { provider: form, verify: none }
+  sms: { provider: twilio, verify: none }
+routes:
+  - { channel: chat, when: { text: a }, business_id: 1 }
+  - { channel: chat, when: { text: b }, business_id: 1, auth_id: "everybody" }
+  - { channel: chat, business_id: 1, auth_id: "{{ text | sha256 }}" }
+  - { channel: site, when: { text: a }, business_id: 1, auth_id: "{{ sender | downcase }}" }
+  - { channel: site, business_id: 1, auth_id: "{{ sender | downcase | sha256 }}" }
+  - { channel: sms, business_id: 1, auth_id: "{{ sender | digits }}" }
+`;
+  const nobody = 'says nothing of who wrote: to Haptik all of them are one person, or each message is a new one';
+  expect(await warningsOf(file)).toEqual([
+    '6:36 unverified: channels.sms.verify: is none, though twilio can be checked: anybody can send in its name',
+    '8:5 no_auth_id: routes[0]: has no auth_id, and there are no senders: all its messages are dead letters',
+    `9:66 same_auth_id: routes[1].auth_id: ${nobody}`,
+    `10:47 same_auth_id: routes[2].auth_id: ${nobody}`,
+    '11:66 bad_auth_id: routes[3].auth_id: an e-mail address is no auth_id, which is letters and digits; write {{ sender | downcase | sha256 | slice: 0, 24 }}',
+  ]);
+  expect(await warningsOf(`${file}senders: { u1: C1 }\n`)).not.toContainEqual(expect.stringContaining('no_auth_id'));
 });
 
 test('a file that means what it says has none', async () => {
@@ -138,7 +166,7 @@ test('a variable as shells write it is taken as it stands, and told of without r
 accounts: { main: { base_url: "https://h.example", client_id: c, token: $HAPTIK_TOKEN } }
 channels:
   chat: { verify: { github: { secret: [$OLD, "costs $5", $new] } } }
-routes: [{ channel: chat, business_id: 1, auth_id: x }]
+routes: [{ channel: chat, business_id: 1, auth_id: "u{{ sender | sha256 }}" }]
 `;
   const told = `is taken as it stands; if it is to be the value of a variable, write \${NAME}`;
   expect(await warningsOf(source)).toEqual([
