@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { stat } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import fetch from 'node-fetch';
 import { v7 } from 'uuid';
@@ -182,8 +181,8 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
   ];
   const urls: string[] = [];
   try {
-    await announce(live.table, clock.now() - (await stat(routingFile)).mtimeMs);
-    await routing.keep();
+    await announce(live.table, clock.now() - live.writtenAt);
+    await routing.begin();
     await lanes.look();
     await tellOfMissing(records, live.table, log);
     for (const { server, ...place } of listeners) urls.push(await listen(server, place));
@@ -222,7 +221,8 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     await Promise.all([...closed, dispatcher.stop(shutdownGraceMs)]);
     client.close();
     ending.abort();
-    await Promise.all(upkeep);
+    // What reads a file over a network that hangs does not keep us here.
+    await Promise.race([Promise.all(upkeep), clock.sleep(shutdownGraceMs)]);
     await store.close();
     log.info('stopped');
   };

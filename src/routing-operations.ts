@@ -11,11 +11,9 @@ import { formatProblem } from './routing/problem.ts';
 import { type RollbackOptions, rollBack } from './routing/rollback.ts';
 import { sendersFileOf } from './routing/senders-file.ts';
 import type { RoutingTable } from './routing/table.ts';
-import type { KeptVersions } from './routing/versions.ts';
 
-export interface RoutingOperationsOptions extends Omit<RollbackOptions, 'env' | 'replacedFolder'> {
+export interface RoutingOperationsOptions extends Omit<RollbackOptions, 'env'> {
   readonly live: LiveTable;
-  readonly kept: KeptVersions;
   readonly tables: Tables;
   readonly records: Pick<Records, 'recent'>;
   readonly env: () => RollbackOptions['env'];
@@ -78,7 +76,14 @@ export function routingOperations(options: RoutingOperationsOptions) {
   };
 
   return {
-    keep,
+    /** Of the table with which the bridge starts. */
+    async begin(): Promise<void> {
+      const to = await kept.brokenOff();
+      if (to !== undefined) {
+        log.warn('a rollback was broken off: the routing file and its senders may be of two versions', { to });
+      }
+      await keep();
+    },
     reload,
     tablesInSight,
     versions: () => kept.list(),
@@ -92,8 +97,7 @@ export function routingOperations(options: RoutingOperationsOptions) {
 
     /** @throws {RollbackRefused | RoutingRefused} and nothing is written */
     async rollBack(version: string): Promise<void> {
-      const { replacedFolder } = kept;
-      const done = await rollBack(version, await kept.list(), { ...options, replacedFolder, env: options.env() });
+      const done = await rollBack(version, { ...options, env: options.env() });
       log.warn('routing file rolled back', { from: live.table.version, to: done.version, written: done.written });
       await reload('a rollback');
     },

@@ -1,4 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import { startBridge } from '../bridge.ts';
+import { splitNote } from '../routing/note.ts';
 import { RoutingRefused } from '../routing/problem.ts';
 import { type Environment, readSettings } from '../settings.ts';
 import { versionsOf } from './versions.ts';
@@ -10,7 +12,7 @@ export async function serve(readEnvironment: () => Environment, stopped: Promise
   process.on('SIGHUP', () => void reload());
   const settings = readSettings(readEnvironment());
   const bridge = await startBridge(settings, { env: readEnvironment }).catch(async (error) => {
-    if (error instanceof RoutingRefused && !isUnreadable(error)) await tellOfWayBack(readEnvironment());
+    if (error instanceof RoutingRefused) await tellOfWayBack(settings.routingFile, readEnvironment());
     throw error;
   });
   reload = bridge.reload;
@@ -19,17 +21,19 @@ export async function serve(readEnvironment: () => Environment, stopped: Promise
   process.exit(0);
 }
 
-/** Then what it says is not to blame. */
-function isUnreadable({ problems: [problem] }: RoutingRefused): boolean {
-  return problem?.code === 'unreadable_file';
-}
-
 /** Whoever has to start a bridge at night may not have to find the fault first. */
-async function tellOfWayBack(env: Environment): Promise<void> {
+async function tellOfWayBack(routingFile: string, env: Environment): Promise<void> {
   const [last] = await versionsOf(env)
     .list()
     .catch(() => []);
   if (last === undefined) return;
+  const textOf = (file: string) => readFile(file, 'utf8').then((source) => splitNote(source).text);
+  // Where it says what it said then, or cannot be read, something else is to blame.
+  const isOther = await Promise.all([textOf(routingFile), textOf(last.file)]).then(
+    ([now, then]) => now !== then,
+    () => false,
+  );
+  if (!isOther) return;
   const since = new Date(last.at).toISOString();
   console.error(`The routing file is refused. Version ${last.version}, in force since ${since}, is put back by:`);
   console.error(`  haptik-bridge rollback ${last.version}\n`);

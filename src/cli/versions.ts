@@ -30,9 +30,7 @@ export async function listVersions(options: Options, env: Environment): Promise<
 export async function rollback(version: string, env: Environment): Promise<void> {
   const { routingFile } = readRoutingSettings(env);
   const kept = versionsOf(env);
-  const { replacedFolder } = kept;
-  const options = { routingFile, env, providers, now: Date.now, newName: randomUUID, replacedFolder };
-  const done = await rollBack(version, await kept.list(), options);
+  const done = await rollBack(version, { kept, routingFile, env, providers, now: Date.now, newName: randomUUID });
   const written = done.written.map(({ file, before }) =>
     before === undefined ? `  ${file}` : `  ${file}, which is now ${before}`,
   );

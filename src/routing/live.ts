@@ -41,7 +41,7 @@ export class LiveTable {
   /** The first one is in force then; nobody is told of it yet. @throws {RoutingRefused} when there is no good one to begin with */
   static async open(options: LiveOptions): Promise<LiveTable> {
     const file = new SteadyFile(options);
-    return new LiveTable(file, options, await file.read());
+    return new LiveTable(file, options, await file.readFirst());
   }
 
   get table(): RoutingTable {
@@ -50,6 +50,11 @@ export class LiveTable {
 
   get loadedAt(): number {
     return this.#inForce.loadedAt;
+  }
+
+  /** When the files were written that were read last. */
+  get writtenAt(): number {
+    return this.#file.writtenAt;
   }
 
   /** Undefined where the table in force is what the file says. */
@@ -93,6 +98,8 @@ export class LiveTable {
     for (;;) {
       await this.#options.clock.sleep(STILL_MS, signal);
       if (signal.aborted) return;
+      // What is being read right now may be the change.
+      await this.#turn;
       if (await this.#file.hasChanged()) await changed();
     }
   }

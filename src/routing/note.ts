@@ -6,7 +6,7 @@ export interface RollbackNote {
   readonly version: string;
 }
 
-const NOTE = /^# haptik-bridge: rolled back at (\S+) to version (\S+)\r?\n/;
+const NOTE = /^# haptik-bridge: rolled back at (\d{4}-\d\d-\d\dT[\d:.]+Z) to version ([0-9a-f]{12})\r?\n/;
 
 export function withNote(text: string, { at, version }: RollbackNote): string {
   return `# haptik-bridge: rolled back at ${at} to version ${version}\n${text}`;

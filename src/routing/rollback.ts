@@ -1,12 +1,12 @@
-import { chmod, chown, copyFile, mkdir, open, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
-import { propertyOf } from '../fault.ts';
+import { readFile } from 'node:fs/promises';
+import { messageOf, propertyOf } from '../fault.ts';
 import type { Catalog } from './catalog.ts';
 import { complete, parseRouting } from './load.ts';
 import { withNote } from './note.ts';
 import type { Environment } from './references.ts';
+import { NotReplaced, replaceFiles } from './replace-files.ts';
 import { sendersFileOf } from './senders-file.ts';
-import type { KeptVersion } from './versions.ts';
+import type { KeptVersion, KeptVersions } from './versions.ts';
 
 /** There is nothing to go back to by that name, or no way to write it. */
 export class RollbackRefused extends Error {
@@ -14,14 +14,13 @@ export class RollbackRefused extends Error {
 }
 
 export interface RollbackOptions {
+  readonly kept: KeptVersions;
   readonly routingFile: string;
   readonly env: Environment;
   readonly providers: Catalog;
   readonly now: () => number;
   /** Part of the name of a file that is there for a moment. */
   readonly newName: () => string;
-  /** Where what is written over is put: somebody may have worked on it for an hour. */
-  readonly replacedFolder: string;
 }
 
 export interface RolledBack {
@@ -35,93 +34,50 @@ export interface RolledBack {
  * reads it then.
  *
  * @param version the first characters of its name are enough
- * @throws {RollbackRefused}; {RoutingRefused} where it is no good one any more, since what it refers to has changed: then nothing is written
+ * @throws {RollbackRefused}; {RoutingRefused} where it is no good one any more, since what it refers to has changed. Then
+ * nothing is changed
  */
 export async function rollBack(
   version: string,
-  kept: readonly KeptVersion[],
-  { routingFile, env, providers, now, newName, replacedFolder }: RollbackOptions,
+  { kept, routingFile, env, providers, now, newName }: RollbackOptions,
 ): Promise<RolledBack> {
-  const found = versionOf(version, kept);
+  const found = versionOf(version, await kept.list());
   const text = await readFile(found.file, 'utf8');
   const read = parseRouting(text, found.file, env, providers);
-  await complete({ ...read, sendersFile: found.sendersFile });
-
-  const { sendersFile } = found;
-  const place = sendersFileOf(routingFile, read.file);
+  const table = await complete({ ...read, sendersFile: found.sendersFile });
+  if (table.version !== found.version) {
+    throw new RollbackRefused(`what is kept of version ${found.version} in ${found.file} is damaged; take another one`);
+  }
   const note = { at: new Date(now()).toISOString(), version: found.version };
-  // The senders first: a table of the old routes with them would be none that ever was, and only for a moment.
+  const senders = sendersFileOf(routingFile, read.file);
+  // The senders first: who reads in between has the routes that he had.
   const files = [
-    ...(sendersFile !== undefined && place !== undefined
-      ? [{ file: place, kept: sendersFile, write: (to: string) => copyFile(sendersFile, to) }]
+    ...(senders !== undefined && found.sendersFile !== undefined
+      ? [{ file: senders, content: await readFile(found.sendersFile) }]
       : []),
-    { file: routingFile, kept: found.file, write: (to: string) => writeFile(to, withNote(text, note)) },
+    { file: routingFile, content: Buffer.from(withNote(text, note)) },
   ];
-  const written: { readonly file: string; readonly before: string | undefined }[] = [];
-  for (const { file, ...replacement } of files) {
-    const before = await putAside(file, replacedFolder);
-    await replace(file, { ...replacement, newName });
-    written.push({ file, before });
-  }
-  return { version: found.version, written };
-}
-
-/** @returns where it is now, undefined where there is nothing to be put aside, or it cannot be */
-async function putAside(file: string, folder: string): Promise<string | undefined> {
-  const place = join(folder, basename(file));
-  try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    await copyFile(file, place);
-    return place;
-  } catch {
-    return undefined;
-  }
+  const replace = async () => {
+    const written: { readonly file: string; readonly before: string | undefined }[] = [];
+    for (const { file } of files) written.push({ file, before: await kept.putAside(file) });
+    await replaceFiles(files, newName).catch((error) => {
+      if (!(error instanceof NotReplaced)) throw error;
+      const advice = `what the files should say is in ${found.file}: put that where they come from`;
+      throw new RollbackRefused(`${messageOf(error)}, and nothing is changed; ${advice}`, { cause: error });
+    });
+    return { version: found.version, written };
+  };
+  return kept.whileRollingBack(found.version, replace).catch((error) => {
+    if (propertyOf(error, 'code') !== 'EEXIST') throw error;
+    throw new RollbackRefused('another rollback is under way; see what it did, and try again', { cause: error });
+  });
 }
 
 /** The one that is called so. @throws {RollbackRefused} */
 function versionOf(version: string, kept: readonly KeptVersion[]): KeptVersion {
-  const [found, ...others] = kept.filter((one) => one.version.startsWith(version));
+  const [found, ...others] = kept.filter((one) => version !== '' && one.version.startsWith(version));
   if (found !== undefined && others.length === 0) return found;
   const names = kept.map((one) => one.version).join(', ');
   const there = kept.length === 0 ? 'no version is kept' : `kept are ${names}`;
   throw new RollbackRefused(`there is no one version "${version}"; ${there}`);
-}
-
-interface Replacement {
-  readonly write: (to: string) => Promise<void>;
-  /** Where it is taken from. */
-  readonly kept: string;
-  readonly newName: () => string;
-}
-
-/** What says that a file cannot be replaced by another. It may be written all the same: a file that is mounted by itself. */
-const IN_PLACE = new Set(['EBUSY', 'EXDEV', 'EACCES', 'EPERM', 'EROFS']);
-
-async function replace(path: string, { write, kept, newName }: Replacement): Promise<void> {
-  // A link stays one.
-  const place = await realpath(path).catch(() => path);
-  const next = `${place}.${newName()}`;
-  try {
-    const before = await stat(place).catch(() => undefined);
-    await write(next);
-    await chmod(next, before?.mode ?? 0o600);
-    // An operator who may do anything must not take the file away from the bridge.
-    if (before !== undefined) await chown(next, before.uid, before.gid);
-    await sync(next);
-    await rename(next, place);
-  } catch (error) {
-    await rm(next, { force: true }).catch(() => undefined);
-    const code = String(propertyOf(error, 'code'));
-    if (!IN_PLACE.has(code)) throw error;
-    await write(place).catch(() => {
-      const advice = `what it should say is in ${kept}: put that where the file comes from`;
-      throw new RollbackRefused(`${path} cannot be written here (${code}); ${advice}`, { cause: error });
-    });
-  }
-}
-
-async function sync(file: string): Promise<void> {
-  const handle = await open(file, 'r+');
-  await handle.sync();
-  await handle.close();
 }

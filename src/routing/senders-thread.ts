@@ -141,6 +141,8 @@ async function read({ file, rules, patterns, warns }: Task): Promise<Answer> {
   });
   rows.resume();
   try {
+    // A pipe would be waited for, by a thread that others need, until somebody writes to it.
+    if (!(await stat(file)).isFile()) return { unreadable: 'it is no file' };
     await pipeline(
       createReadStream(file),
       async function* (chunks: AsyncIterable<Buffer>) {

@@ -12,7 +12,7 @@ export interface SteadyOptions {
   /** Where `${VAR}` is looked up, anew for each reading. */
   readonly env: () => Environment;
   readonly providers: Catalog;
-  readonly clock: Pick<Clock, 'sleep'>;
+  readonly clock: Pick<Clock, 'now' | 'sleep'>;
 }
 
 /** A file that is being written stands still for less. */
@@ -29,20 +29,34 @@ export class SteadyFile {
   #sendersFile: string | undefined;
   /** What they looked like from outside when they were last read. */
   #seen = '';
+  #writtenAt = 0;
 
   constructor(options: SteadyOptions) {
     this.#options = options;
   }
 
-  /** As it is now. @throws {RoutingRefused} */
-  async read(): Promise<RoutingTable> {
+  /** When what was last read was written, the younger of the two files, in milliseconds since the epoch. */
+  get writtenAt(): number {
+    return this.#writtenAt;
+  }
+
+  /** As it is now, unless it has just been written: then as it is once it stands still. @throws {RoutingRefused} */
+  async readFirst(): Promise<RoutingTable> {
+    const age = this.#options.clock.now() - (await outsideOf(this.#options.file)).mtimeMs;
+    return age >= 0 && age < STILL_MS ? this.readStill() : this.#read();
+  }
+
+  async #read(): Promise<RoutingTable> {
     const { file, env, providers } = this.#options;
     const own = await outsideOf(file);
-    this.#seen = [own, await outsideOf(this.#sendersFile)].join();
+    this.#seen = [own.look, (await outsideOf(this.#sendersFile)).look].join();
     const read = await readRouting(file, env(), providers);
     this.#sendersFile = read.sendersFile;
-    this.#seen = [own, await outsideOf(this.#sendersFile)].join();
-    return complete(read);
+    const senders = await outsideOf(this.#sendersFile);
+    this.#seen = [own.look, senders.look].join();
+    const table = await complete(read);
+    this.#writtenAt = Math.max(own.mtimeMs, senders.mtimeMs);
+    return table;
   }
 
   /** As it was from before it was read until after. @throws {RoutingRefused} also when it never stands still */
@@ -55,7 +69,7 @@ export class SteadyFile {
       before = now;
       if (!isStill) continue;
       // A fault may be that of a half written file too.
-      const result = await this.read().catch((error: unknown) => ({ error }));
+      const result = await this.#read().catch((error: unknown) => ({ error }));
       before = await this.#look();
       if (before !== this.#seen) continue;
       if ('error' in result) throw result.error;
@@ -71,17 +85,18 @@ export class SteadyFile {
   }
 
   async #look(): Promise<string> {
-    return [await outsideOf(this.#options.file), await outsideOf(this.#sendersFile)].join();
+    const [own, senders] = [await outsideOf(this.#options.file), await outsideOf(this.#sendersFile)];
+    return [own.look, senders.look].join();
   }
 }
 
 /** All that changes when a file does, through links: also where size and time stay, a replaced file is another one. */
-async function outsideOf(file: string | undefined): Promise<string> {
-  if (file === undefined) return '';
+async function outsideOf(file: string | undefined): Promise<{ readonly look: string; readonly mtimeMs: number }> {
+  if (file === undefined) return { look: '', mtimeMs: 0 };
   try {
-    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
-    return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+    const { dev, ino, size, mtimeNs, ctimeNs, mtimeMs } = await stat(file, { bigint: true });
+    return { look: [dev, ino, size, mtimeNs, ctimeNs].join(' '), mtimeMs: Number(mtimeMs) };
   } catch (error) {
-    return String(propertyOf(error, 'code'));
+    return { look: String(propertyOf(error, 'code')), mtimeMs: 0 };
   }
 }

@@ -189,6 +189,36 @@ test('secrets are read again, also where the file is the same', async () => {
   expect(after?.fingerprint).not.toBe(before?.fingerprint);
 });
 
+test('a file that is being written while a start reads it is read once it stands still', async () => {
+  const path = join(await temporaryFolder(), 'routing.yaml');
+  const lines = Array.from({ length: 900 }, (_, index) => `  "+919820012${100 + index}": C${index}\n`);
+  await writeFile(path, file('one', 'senders:\n'));
+  const writing = (async () => {
+    for (const line of lines) await appendFile(path, line);
+  })();
+  const live = await LiveTable.open({
+    file: path,
+    env: () => ({ TOKEN: 't' }),
+    providers,
+    clock: systemClock,
+    announce: async () => {},
+  });
+  await writing;
+  expect(live.table.senders.size).toBe(900);
+});
+
+test('what was written last says how old a table is, also where that is its senders', async () => {
+  const { folder, path } = await open(file('one', 'senders: { a: C1 }'));
+  await writeFile(join(folder, 'senders.csv'), 'b,C2');
+  await writeFile(path, file('one', 'senders_file: senders.csv'));
+  const [old, young] = [new Date('2026-01-01T00:00:00Z'), new Date('2026-02-01T00:00:00Z')];
+  await utimes(path, old, old);
+  await utimes(join(folder, 'senders.csv'), young, young);
+  const options = { env: () => ({ TOKEN: 't' }), providers, clock: systemClock, announce: async () => {} };
+  const live = await LiveTable.open({ ...options, file: path });
+  expect(live.writtenAt).toBe(young.getTime());
+});
+
 test('each version is announced before it is in force, and once', async () => {
   const { path, live, announced } = await open();
   const first = live.table.version;

@@ -233,7 +233,7 @@ describe('a senders file is refused, by line and column, and without a second pr
     expect(await problemsOf(path)).toEqual([{ ...refusal, message }]);
     await mkdir(file);
     expect(await problemsOf(path)).toEqual([
-      { ...refusal, message: `senders_file: ${file} cannot be read: it is a folder (EISDIR)` },
+      { ...refusal, message: `senders_file: ${file} cannot be read: it is no file` },
     ]);
   });
 

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { rollBack } from '../../src/routing/rollback.ts';
@@ -21,6 +21,9 @@ async function open() {
   const routingFile = join(folder, 'routing.yaml');
   let time = START;
   const now = () => time;
+  const setClock = (ms: number) => {
+    time = ms;
+  };
   const kept = new KeptVersions({ dataFolder: join(folder, 'data'), routingFile, now });
   const inForce = async (source: string, senders?: string) => {
     await writeFile(routingFile, source);
@@ -33,10 +36,9 @@ async function open() {
   const versions = async () => (await kept.list()).map(({ version }) => version);
   let names = 0;
   const newName = () => `new-${names++}`;
-  const { replacedFolder } = kept;
-  const options = { routingFile, env: { TOKEN: 't' }, providers, now, newName, replacedFolder };
-  const back = async (version: string, env = options.env) => rollBack(version, await kept.list(), { ...options, env });
-  return { folder, routingFile, kept, inForce, versions, back };
+  const options = { kept, routingFile, env: { TOKEN: 't' }, providers, now, newName };
+  const back = async (version: string, env = options.env) => rollBack(version, { ...options, env });
+  return { folder, routingFile, kept, inForce, versions, back, now, setClock };
 }
 
 describe('the last good versions', () => {
@@ -85,6 +87,50 @@ describe('the last good versions', () => {
     expect(await versions()).toHaveLength(20);
     const [place = ''] = await readdir(join(folder, 'data', 'versions'));
     expect(await readdir(join(folder, 'data', 'versions', place))).toHaveLength(20);
+  });
+
+  test('are in the order in which they came, whatever the clock says', async () => {
+    const { inForce, versions, setClock } = await open();
+    setClock(Date.parse('2030-01-01T00:00:00Z'));
+    const all: string[] = [];
+    for (let count = 0; count < 20; count += 1) all.unshift(await inForce(file(`c${count}`)));
+    setClock(START);
+    const newest = await inForce(file('newest'));
+    expect(await versions()).toEqual([newest, ...all.slice(0, 19)]);
+  });
+
+  test('are one each, also where two processes have kept them', async () => {
+    const { folder, routingFile, inForce, versions, back, now } = await open();
+    const one = await inForce(file('one'));
+    const other = new KeptVersions({ dataFolder: join(folder, 'data'), routingFile, now: () => now() + 1 });
+    const two = await inForce(file('two'));
+    const [place = ''] = await readdir(join(folder, 'data', 'versions'));
+    const [, name = ''] = (await readdir(join(folder, 'data', 'versions', place))).sort();
+    await cp(
+      join(folder, 'data', 'versions', place, name),
+      join(folder, 'data', 'versions', place, name.replace('.000Z', '.003Z')),
+      {
+        recursive: true,
+      },
+    );
+    expect(await versions()).toEqual([two, one]);
+    await back(two);
+    const table = await loadRouting(routingFile, { TOKEN: 't' });
+    await other.keep(table);
+    await inForce(file('three'));
+    expect(await readdir(join(folder, 'data', 'versions', place))).toHaveLength(4);
+  });
+
+  test('leave nothing behind where one cannot be kept', async () => {
+    const { folder, routingFile, kept, inForce } = await open();
+    await inForce(file('one'));
+    await writeFile(routingFile, file('two', WITH_SENDERS));
+    await writeFile(join(folder, 'senders.csv'), 'a,CUST1');
+    const table = await loadRouting(routingFile, { TOKEN: 't' });
+    await writeFile(join(folder, 'senders.csv'), 'a,CUST2');
+    await expect(kept.keep(table)).rejects.toThrow();
+    const [place = ''] = await readdir(join(folder, 'data', 'versions'));
+    expect(await readdir(join(folder, 'data', 'versions', place))).toHaveLength(1);
   });
 
   test('of one file are not those of another, though they share a folder', async () => {
@@ -176,6 +222,44 @@ describe('a rollback', () => {
     await inForce(file('two'));
     await expect(back(one, { TOKEN: '' })).rejects.toThrow(/routing\.yaml:2:\d+: \$\{TOKEN\} is empty/);
     expect(await readFile(routingFile, 'utf8')).toBe(file('two'));
+  });
+
+  test('to what is damaged writes nothing', async () => {
+    const { routingFile, kept, inForce, back } = await open();
+    const one = await inForce(file('one', WITH_SENDERS), 'a,CUST1\nb,CUST2\n');
+    await inForce(file('two'));
+    await writeFile((await kept.list())[1]?.sendersFile ?? '', 'a,CUST1\n');
+    await expect(back(one)).rejects.toThrow(
+      /^what is kept of version [0-9a-f]{12} in .*routing\.yaml is damaged; take another one$/,
+    );
+    expect(await readFile(routingFile, 'utf8')).toBe(file('two'));
+  });
+
+  test('that cannot write the one file leaves the other as it is', async () => {
+    const { folder, routingFile, inForce, back } = await open();
+    const one = await inForce(file('one', WITH_SENDERS), 'a,CUST1');
+    await inForce(file('two', WITH_SENDERS), 'a,CUST2');
+    await rm(routingFile);
+    await mkdir(routingFile);
+    await expect(back(one)).rejects.toThrow(
+      /routing\.yaml cannot be written here: .*, and nothing is changed; what the files should say is in /,
+    );
+    expect(await readFile(join(folder, 'senders.csv'), 'utf8')).toBe('a,CUST2');
+  });
+
+  test('waits for no other, and one that was broken off is known, and is over after a while', async () => {
+    const { kept, inForce, back, now, setClock } = await open();
+    const one = await inForce(file('one'));
+    setClock(Date.now());
+    await kept.whileRollingBack('x', async () => {
+      expect(await kept.brokenOff()).toBe('x');
+      await expect(back(one)).rejects.toThrow('another rollback is under way; see what it did, and try again');
+    });
+    expect(await kept.brokenOff()).toBeUndefined();
+    await kept.whileRollingBack('y', async () => {
+      setClock(now() + 61_000);
+      await back(one);
+    });
   });
 
   test('names what there is where it is asked for something else', async () => {

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import supertest from 'supertest';
 import { type Bridge, type Overrides, startBridge } from '../../src/bridge.ts';
@@ -51,6 +51,8 @@ export async function startSimulator(): Promise<{ readonly simulator: Simulator;
   return { simulator, url };
 }
 
+const LONG_AGO = new Date('2026-11-22T12:00:00Z');
+
 /** A whole bridge with a real database and a simulated Haptik, on ports of their own. */
 export async function startTestBridge({
   routing,
@@ -64,6 +66,8 @@ export async function startTestBridge({
   const place = folder ?? (await temporaryFolder());
   const file = join(place, 'routing.yaml');
   await writeFile(file, accounts + routing);
+  // A start waits for a file that has just been written, and these are many.
+  await utimes(file, LONG_AGO, LONG_AGO);
   const { log, lines } = memoryLog();
   const database = join(place, 'bridge.db');
   const settings = readSettings({
