@@ -118,7 +118,8 @@ async function put({ file, place, content, before, next }: Prepared): Promise<()
 async function overwrite(place: string, content: Buffer): Promise<void> {
   const handle = await open(place, 'r+');
   try {
-    await handle.write(content, 0, content.length, 0);
+    // Not `write`, which is content with a part where the disk is full.
+    await handle.writeFile(content);
     await handle.truncate(content.length);
     await handle.sync();
   } finally {

@@ -3,28 +3,28 @@ import type { Catalog } from './catalog.ts';
 import { type Packed, PackedMap } from './packed-map.ts';
 import type { ChannelConfig, RoutingFile } from './schema.ts';
 
-/** The senders whose auth_id the operator's systems know, before any template. */
-export interface Senders {
-  readonly size: number;
-  /** @param sender in its usual form */
+/** Which auth_id each sender has: a `Map`, or what is asked in the same way. Senders are in their usual form. */
+export interface SenderList {
   get(sender: string): string | undefined;
-  /** @param sender as the channels that read senders by this rule give it */
-  authIdOf(sender: string, rule: SenderRule | undefined): string | undefined;
-  /** Each sender in its usual form, and its auth_id. */
   entries(): Iterable<readonly [sender: string, authId: string]>;
 }
 
-interface Lookup {
+/** The senders whose auth_id the operator's systems know, before any template. */
+export interface Senders extends SenderList {
   readonly size: number;
-  get(sender: string): string | undefined;
-  entries(): Iterable<readonly [sender: string, authId: string]>;
+  /** @param sender as the channels that read senders by this rule give it */
+  authIdOf(sender: string, rule: SenderRule | undefined): string | undefined;
+}
+
+interface SizedList extends SenderList {
+  readonly size: number;
 }
 
 /**
  * What a channel's rule makes of a sender may be another one than elsewhere (a number without `+`), so each rule has a list
  * of those that read differently under it.
  */
-function sendersOf(everywhere: Lookup, byRule: ReadonlyMap<string, Lookup>): Senders {
+function sendersOf(everywhere: SizedList, byRule: ReadonlyMap<string, SenderList>): Senders {
   return {
     size: everywhere.size,
     get: (sender) => everywhere.get(sender),
@@ -59,16 +59,22 @@ export function packedSenders(everywhere: Packed, byRule: readonly Packed[], rul
 }
 
 /** One after the other; who is in both has one auth_id. */
-export function joinedSenders(first: Senders, second: Senders): Senders {
-  const inBoth = [...first.entries()].filter(([sender]) => second.get(sender) !== undefined);
+export function joinedLists(first: SenderList, second: SenderList): SenderList {
   return {
-    size: first.size + second.size - inBoth.length,
     get: (sender) => first.get(sender) ?? second.get(sender),
-    authIdOf: (sender, rule) => first.authIdOf(sender, rule) ?? second.authIdOf(sender, rule),
     *entries() {
       yield* first.entries();
       for (const entry of second.entries()) if (first.get(entry[0]) === undefined) yield entry;
     },
+  };
+}
+
+export function joinedSenders(first: Senders, second: Senders): Senders {
+  const inBoth = [...first.entries()].filter(([sender]) => second.get(sender) !== undefined);
+  return {
+    ...joinedLists(first, second),
+    size: first.size + second.size - inBoth.length,
+    authIdOf: (sender, rule) => first.authIdOf(sender, rule) ?? second.authIdOf(sender, rule),
   };
 }
 

@@ -1,10 +1,11 @@
 import { normaliseSender } from '../../sender.ts';
 import { dataAsWritten } from '../document.ts';
+import { joinedLists, type SenderList } from '../senders.ts';
 import type { Change } from './change.ts';
 import { accountChanges, channelChanges, type Named } from './named.ts';
 import { keyOf, type Plain, type PlainMap, plain, plainMap } from './plain.ts';
 import { routeChanges } from './routes.ts';
-import { type SenderList, senderChanges } from './senders.ts';
+import { senderChanges } from './senders.ts';
 import { arrow, type Show, secretsIn, showing } from './words.ts';
 
 /** A good routing file. */
@@ -51,19 +52,8 @@ function partsOf({ source, sendersFile }: Written): Parts {
     accounts: named(accounts, 'account'),
     channels: named(channels, 'channel'),
     routes: Array.isArray(routes) ? routes.map((route) => plainMap({ ...only, ...mapOf(route) }, 'route')) : [],
-    senders: joined(listed, sendersFile),
+    senders: joinedLists(listed, sendersFile ?? new Map()),
     others: new Map(Object.entries(others).map(([name, value]) => [name, plain(value, name)])),
-  };
-}
-
-/** One after the other; who is in both has one auth_id. */
-function joined(listed: SenderList, inFile: SenderList = new Map()): SenderList {
-  return {
-    get: (sender) => listed.get(sender) ?? inFile.get(sender),
-    *entries() {
-      yield* listed.entries();
-      for (const entry of inFile.entries()) if (listed.get(entry[0]) === undefined) yield entry;
-    },
   };
 }
 

@@ -1,11 +1,6 @@
+import type { SenderList } from '../senders.ts';
 import type { Change } from './change.ts';
 import { arrow, excerpt, word } from './words.ts';
-
-/** Which auth_id each sender has: a `Map`, or what is asked in the same way. Senders are in their one form. */
-export interface SenderList {
-  get(sender: string): string | undefined;
-  entries(): Iterable<readonly [sender: string, authId: string]>;
-}
 
 /** Of more than these a kind only the number is told. */
 const MOST_TOLD = 20;

@@ -1,11 +1,10 @@
+import { concealing } from '../references.ts';
 import { at, isMap, keyOf, namesOf, type Plain } from './plain.ts';
 
 /** A value as an operator reads it: short, on one line, and without secrets. */
 export type Show = (value: Plain | undefined, place: string) => string;
 
 const NOT_SHOWN = '(not shown)';
-/** Short values are no secrets, and are parts of too many words. */
-const SHORTEST_SECRET = 6;
 const REFERENCE = /^\$\{(file:[^{}]+|[A-Za-z_][A-Za-z0-9_]*)\}$/;
 /** What may be shown of `verify`. All else is taken for a secret, also what the schema does not know yet. */
 const OPEN_IN_VERIFY =
@@ -27,10 +26,7 @@ export function* secretsIn(value: Plain, place: string): Generator<string> {
 
 /** @param secrets are shown nowhere: by an alias, or as part of a URL, they also stand where nobody looks for one */
 export function showing(secrets: Iterable<string>): Show {
-  const longestFirst = [...new Set(secrets)]
-    .filter(({ length }) => length >= SHORTEST_SECRET)
-    .sort((a, b) => b.length - a.length);
-  const conceal = (text: string) => longestFirst.reduce((shown, secret) => shown.replaceAll(secret, NOT_SHOWN), text);
+  const conceal = concealing([...secrets].map((secret) => [secret, NOT_SHOWN]));
 
   const show: Show = (value, place) => {
     if (value === undefined) return '(not set)';
