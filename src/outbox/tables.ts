@@ -4,11 +4,11 @@ export interface Tables {
    * This process has that table in force. To be called just before it has: what the others know of it must not come later
    * than what strangers see. Where it rejects, it counts as this process' own all the same.
    *
-   * @throws {StoreUnavailable} when the others are not told; they are as soon as they can be
+   * @throws {StoreUnavailable} when the others are not told; they are with the next `put` or `look` that can
    */
   put(table: TableInForce): Promise<void>;
 
-  /** @throws {StoreUnavailable} */
+  /** @throws {StoreUnavailable} also while the others are not told of what this process has, or had, in force */
   look(): Promise<TablesInSight>;
 }
 
@@ -34,5 +34,8 @@ export interface TablesInSight {
   readonly channels: ReadonlySet<string>;
 }
 
-/** So many of the newest tables are remembered, and beside them all that are in force. */
+/**
+ * So many of those that were in force last are remembered, and all that are. No clock has a say in that: a file may be old,
+ * and a clock set back.
+ */
 export const REMEMBERED = 20;

@@ -11,6 +11,7 @@ import { PostgresStore } from '../../src/outbox/postgres/store.ts';
 import type { Records, Routing } from '../../src/outbox/records.ts';
 import { SqliteStore } from '../../src/outbox/sqlite/store.ts';
 import type { Claim, Store } from '../../src/outbox/store.ts';
+import type { Tables } from '../../src/outbox/tables.ts';
 import { memoryLog, onTestEnd, temporaryFolder } from '../support/fixtures.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 import { claimAll, ids } from './contract.ts';
@@ -322,6 +323,24 @@ describe('a moved outbox', () => {
     const { newest, channels } = await store.tables.look();
     expect([newest?.version, channels]).toEqual(['v2', new Set(['a', 'b', 'c'])]);
     expect(await database.query('select 1 from haptik_bridge.tables')).toHaveLength(3);
+  });
+
+  test('remembers the routing tables in the order in which they were in force, those of the file as the last', async () => {
+    const many = async ({ tables }: { readonly tables: Tables }, from: number, to: number) => {
+      // Each with a file that is older than the one before.
+      for (let number = from; number <= to; number += 1)
+        await tables.put(table(`v${number}`, [`c${number}`], number * 1_000));
+    };
+    const { file, database } = await filled((store) => many(store, 9, 18));
+    const before = await openPostgres(database);
+    await many(before, 1, 9);
+    await before.close();
+    await database.query('update haptik_bridge.replicas set seen_at = 0');
+    await move(file, database);
+    const store = await openPostgres(database);
+    await many(store, 19, 28);
+    const numbered = Array.from({ length: 20 }, (_, index) => `c${index + 9}`);
+    expect((await store.tables.look()).channels).toEqual(new Set(numbered));
   });
 
   test('of a file of the first version is as that file would have been', async () => {

@@ -135,11 +135,32 @@ describe('routing tables of several processes', () => {
       await second.tables.put(table(`v${number}`, [`c${number}`]));
     }
     expect(await channelsOf(first)).toEqual([
-      ...Array.from({ length: 20 }, (_, index) => `c${index + 6}`).toSorted(),
+      ...Array.from({ length: 19 }, (_, index) => `c${index + 7}`).toSorted(),
       'old',
     ]);
+  });
+
+  test('one that was in force for long is forgotten no sooner than others that were last in force when it was', async () => {
+    const kit = await openKit();
+    const [first, second] = [await start(kit, 'first'), await start(kit, 'second')];
+    const many = async (from: number, to: number) => {
+      for (let number = from; number <= to; number += 1) await second.tables.put(table(`v${number}`, [`c${number}`]));
+    };
+    await first.tables.put(table('old', ['old'], 3_600_000));
+    await many(1, 25);
     await first.tables.put(table('v25', ['c25']));
+    await many(26, 43);
+    expect(await channelsOf(first)).toContain('old');
+    await many(44, 45);
     expect(await channelsOf(first)).not.toContain('old');
+  });
+
+  test('all that are in force are remembered, also where those are more than twenty', async () => {
+    const kit = await openKit();
+    const stores = await Promise.all(Array.from({ length: 22 }, (_, index) => start(kit, `p${index}`)));
+    for (const [index, { tables }] of stores.entries()) await tables.put(table(`v${index}`, [`c${index}`]));
+    const [first] = stores;
+    expect((await first?.tables.look())?.channels.size).toBe(22);
   });
 
   test('put by many at once are all there, also while old ones are forgotten', async () => {
@@ -176,7 +197,7 @@ describe('routing tables of several processes', () => {
     await open();
     await Promise.all([again, next]);
     expect(await channelsOf(second)).toEqual(
-      ['old', ...Array.from({ length: 20 }, (_, index) => `c${index + 1}`)].toSorted(),
+      ['old', ...Array.from({ length: 19 }, (_, index) => `c${index + 2}`)].toSorted(),
     );
   });
 
@@ -226,12 +247,12 @@ describe('a routing table that could not be told of', () => {
     expect(await isBehind(other)).toBe(true);
   });
 
-  test('gives way to the one that comes after it', async () => {
+  test('is told of with the one that comes after it', async () => {
     const { network, other, store } = await cutOff();
     network.heal();
     await store.tables.put(table('v3', ['c']));
     expect(await newest(other)).toBe('v3');
-    expect(await channelsOf(other)).toEqual(['a', 'c']);
+    expect(await channelsOf(other)).toEqual(['a', 'b', 'c']);
   });
 });
 

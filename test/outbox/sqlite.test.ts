@@ -5,6 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from '@jest/globals';
 import { conversationOf } from '../../src/message.ts';
 import { type Routing, strayGroup } from '../../src/outbox/records.ts';
+import { openFile } from '../../src/outbox/sqlite/file.ts';
 import { SqliteStore } from '../../src/outbox/sqlite/store.ts';
 import { ManualClock, memoryLog, onTestEnd, temporaryFolder } from '../support/fixtures.ts';
 import { claimAll, type Opened, one, storeContract } from './contract.ts';
@@ -28,7 +29,7 @@ let ids = 0;
 async function open(
   file?: string,
   clock = new ManualClock(),
-  more: { maxBacklog?: number; eraseAtOnce?: boolean; onMended?: () => void } = {},
+  more: { maxBacklog?: number; eraseAtOnce?: boolean; onMended?: () => void; openFile?: typeof openFile } = {},
 ) {
   const path = file ?? join(await temporaryFolder(), 'data', 'bridge.db');
   const { log, lines } = memoryLog();
@@ -464,6 +465,51 @@ describe('a backup', () => {
     const { store: restored } = await open(copy);
     const { items } = await restored.records.list({}, { after: undefined, limit: 1_000 });
     expect(items).toHaveLength(messages.length);
+  });
+});
+
+describe('a routing table that could not be written', () => {
+  /** With v1 in force, and v2 that came in force while the disk took nothing. */
+  async function refused() {
+    const opened = openFile(join(await temporaryFolder(), 'bridge.db'));
+    const { store, clock } = await open('', undefined, { openFile: () => opened });
+    const { tables } = store;
+    await tables.put(table('v1', ['a']));
+    opened.exec("create trigger fail before insert on tables begin select raise(abort, 'disk full'); end");
+    clock.advance(1_000);
+    const newest = { version: 'v2', since: clock.now() };
+    await expect(tables.put(table('v2', ['b']))).rejects.toThrow('disk full');
+    return { tables, clock, newest, mend: () => opened.exec('drop trigger fail') };
+  }
+
+  test('is nothing that is known of, until it can be: nobody is told that a channel of it is unknown', async () => {
+    const { tables } = await refused();
+    await expect(tables.look()).rejects.toThrow('disk full');
+    await expect(tables.put(table('v3', ['c']))).rejects.toThrow('disk full');
+    await expect(tables.look()).rejects.toThrow('disk full');
+  });
+
+  test('is written before its process looks, as of when it came in force', async () => {
+    const { tables, clock, newest, mend } = await refused();
+    mend();
+    clock.advance(60_000);
+    expect(await tables.look()).toEqual({ newest, isBehind: false, channels: new Set(['a', 'b']) });
+  });
+
+  test('is written with the one that comes after it', async () => {
+    const { tables, clock, mend } = await refused();
+    mend();
+    clock.advance(1_000);
+    await tables.put(table('v3', ['c']));
+    const newest = { version: 'v3', since: clock.now() };
+    expect(await tables.look()).toEqual({ newest, isBehind: false, channels: new Set(['a', 'b', 'c']) });
+  });
+
+  test('is written by whoever looks while the next one comes, each in its turn', async () => {
+    const { tables, mend } = await refused();
+    mend();
+    const [sight] = await Promise.all([tables.look(), tables.put(table('v3', ['c'])), tables.put(table('v4', ['d']))]);
+    expect(sight).toMatchObject({ newest: { version: 'v4' }, channels: new Set(['a', 'b', 'c', 'd']) });
   });
 });
 

@@ -3,6 +3,8 @@ import type { Tables } from '../../src/outbox/tables.ts';
 import type { Opened } from './contract.ts';
 import { table } from './samples.ts';
 
+const YEAR_MS = 365 * 24 * 3_600_000;
+
 /** What is known of routing tables by a process that has its store for itself, whatever the store is made of. */
 export function tablesContract(name: string, open: () => Promise<Opened>): void {
   const channelsOf = async (tables: Tables) => [...(await tables.look()).channels].toSorted();
@@ -114,15 +116,38 @@ export function tablesContract(name: string, open: () => Promise<Opened>): void 
       expect(await channelsOf(it.tables)).toEqual(['c1', ...numbered(3, 21)].toSorted());
     });
 
-    test('are not forgotten while they are in force, however many newer ones there were', async () => {
+    test('are not forgotten while they are in force, nor when they just were, however old their file is', async () => {
       const it = await open();
       await putMany(it, 1, 20);
       await it.tables.put(table('old', ['old'], 1_000_000));
-      expect(await channelsOf(it.tables)).toEqual([...numbered(1, 20), 'old']);
+      expect(await channelsOf(it.tables)).toEqual([...numbered(2, 20), 'old']);
       await it.tables.put(table('old', ['old'], 1_000_000));
       expect(await it.tables.look()).toMatchObject({ newest: { version: 'old' }, isBehind: false });
-      await putMany(it, 21, 21);
-      expect(await channelsOf(it.tables)).toEqual(numbered(2, 21));
+      await putMany(it, 21, 39);
+      expect(await channelsOf(it.tables)).toEqual([...numbered(21, 39), 'old']);
+      await putMany(it, 40, 40);
+      expect(await channelsOf(it.tables)).toEqual(numbered(21, 40));
+    });
+
+    test('are forgotten in the order in which they came in force, also when the clock is set back', async () => {
+      const it = await open();
+      await putMany(it, 1, 20);
+      it.clock.advance(-YEAR_MS);
+      await putMany(it, 21, 22);
+      expect(await channelsOf(it.tables)).toEqual(numbered(3, 22));
+      const again = await it.reopen();
+      await putMany({ ...it, ...again }, 23, 23);
+      expect(await channelsOf(again.tables)).toEqual(numbered(4, 23));
+    });
+
+    test('have channels that are put together once, not for each who asks', async () => {
+      const { tables } = await open();
+      await tables.put(table('v1', ['a']));
+      const { channels } = await tables.look();
+      expect((await tables.look()).channels).toBe(channels);
+      await tables.put(table('v1', ['a']));
+      await tables.put(table('v2', ['b']));
+      expect(await channelsOf(tables)).toEqual(['a', 'b']);
     });
   });
 }

@@ -160,7 +160,7 @@ export class Source {
     return this.#sql.pauses.all().map(({ account, since }) => ({ account: String(account), since: Number(since) }));
   }
 
-  /** The routing tables that are remembered. */
+  /** The routing tables that are remembered, in the order in which they came in force. */
   tables(): readonly MovedTable[] {
     return this.#sql.tables
       .all()
@@ -235,7 +235,7 @@ function prepare(database: DatabaseSync) {
       where id > ? and (stopped_by is not null or (in_flight is not null and exists (
         select 1 from messages where conversation = conversations.id and state = 'waiting')))
       order by id limit ?`),
-    tables: sql('select version, since, channels from tables'),
+    tables: sql('select version, since, channels from tables order by seq'),
     pauses: sql("select account, since from holds where cause = 'operator' order by account"),
   };
 }

@@ -204,10 +204,11 @@ export class Target {
         [pauses.map(({ account }) => account), pauses.map(({ since }) => since)],
       );
       await query(
-        `insert into ${schema}.tables (version, since, channels)
-        select version, since, array(select json_array_elements_text(channels::json))
-        from unnest($1::text[], $2::bigint[], $3::text[]) as t (version, since, channels)
-        on conflict (version) do nothing`,
+        `insert into ${schema}.tables as known (version, seq, since, channels)
+        select version, place + (select coalesce(max(seq), 0) from ${schema}.tables), since,
+          array(select json_array_elements_text(channels::json))
+        from unnest($1::text[], $2::bigint[], $3::text[]) with ordinality as t (version, since, channels, place)
+        on conflict (version) do update set seq = excluded.seq, since = greatest(known.since, excluded.since)`,
         [
           tables.map(({ version }) => version),
           tables.map(({ since }) => since),

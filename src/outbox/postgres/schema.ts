@@ -144,6 +144,8 @@ const MIGRATIONS: readonly Migration[] = [
       -- Routing tables that were in force.
       create table ${schema}.tables (
         version text primary key,
+        -- The greater, the later it was in force, as far as is known: whatever the clock said, or the time of its file.
+        seq bigint not null,
         -- The youngest time at which it came in force, or its file was written.
         since bigint not null,
         -- The names of its channels.

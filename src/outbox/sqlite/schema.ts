@@ -139,7 +139,9 @@ const MIGRATIONS: readonly string[] = [
   `
   -- Routing tables that were in force.
   create table tables (
-    version text primary key,
+    -- The greater, the later it came in force: whatever the clock said, or the time of its file.
+    seq integer primary key,
+    version text not null unique,
     -- The youngest time at which it came in force, or its file was written, in milliseconds since the epoch.
     since integer not null,
     -- The names of its channels: JSON.
