@@ -108,13 +108,12 @@ export function routingOperations(options: RoutingOperationsOptions) {
      * @throws {RoutingRefused}
      */
     async dryRun(draft: Draft | undefined, last: number): Promise<DryRun> {
+      const before = live.table;
       const read = draft
-        ? parseRouting(draft.source, draft.name, options.env(), providers)
+        ? parseRouting(draft.source, draft.name, options.env(), providers, before.source)
         : await readRouting(routingFile, options.env(), providers);
       const after = await complete({ ...read, sendersFile: sendersFileOf(routingFile, read.file) });
-      const before = live.table;
-      const { conceal } = read.document;
-      const rehearsal = await rehearse({ before, after, conceal }, recentMessages(records, last));
+      const rehearsal = await rehearse({ before, after }, recentMessages(records, last));
       return { version: after.version, against: before.version, rehearsal };
     },
   };

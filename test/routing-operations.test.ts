@@ -241,21 +241,41 @@ routes:
     ]);
   });
 
-  test('shows nobody what a reference stands for, in whatever form', async () => {
-    const { post, dryRun } = await start({ env: { SECRET: 'hunter2hunter2' } });
+  test('reads in a draft no reference whose value could show, and those of the table in force', async () => {
+    const SHOWN = routing('one', `business_id: 1, auth_id: "\${PREFIX}{{ sender }}"`);
+    const { post, dryRun } = await start({
+      first: SHOWN,
+      env: { SECRET: 'hunter2hunter2', PREFIX: 'u', PIN: '123456' },
+    });
     await post('1', 'hello');
-    const shown = async (route: string, more = '') => {
-      const { body } = await dryRun({ source: ACCOUNTS + routing('one', route) + more });
-      expect(body.examples).toHaveLength(1);
-      return JSON.stringify(body.examples[0].after);
-    };
-    for (const template of [`\${SECRET}`, `{{ "\${SECRET}" | upcase }}`, `{{ "\${SECRET}" | slice: 0, 5 }}`]) {
-      const after = await shown(`business_id: 1, auth_id: a, message_body: '${template}'`);
-      expect(after).not.toMatch(/hunt/i);
-      expect(after).toContain('not shown');
-      expect(await shown(`business_id: 1, auth_id: 'x${template}'`)).not.toMatch(/hunt/i);
+    for (const route of [
+      `business_id: 1, auth_id: a, message_body: '{{ "\${SECRET}" | upcase }}'`,
+      `business_id: 1, auth_id: '{% if "\${SECRET}" contains "h" %}x{% endif %}'`,
+      `business_id: 1, auth_id: a, when: { text: { matches: "[\${SECRET}]" } }`,
+      `business_id: \${PIN}, auth_id: a`,
+    ]) {
+      const { status, body } = await dryRun({ source: ACCOUNTS + routing('one', route) });
+      expect([status, body.errors]).toEqual([
+        422,
+        [
+          expect.objectContaining({
+            message: expect.stringMatching(/^\$\{(SECRET|PIN)\} is not read here by a dry run, .*without a file\)$/),
+          }),
+        ],
+      ]);
+      expect(JSON.stringify(body)).not.toMatch(/hunt|123456/i);
     }
-    expect(await shown('business_id: 1', `senders: { "1": "\${SECRET}" }`)).not.toMatch(/hunt/i);
+    const { body } = await dryRun({
+      source: ACCOUNTS + routing('one', `business_id: 1, auth_id: "\${PREFIX}2{{ sender }}"`),
+    });
+    expect(body.examples).toMatchObject([{ after: { auth_id: 'u21' } }]);
+  });
+
+  test('of the routing file itself reads all references', async () => {
+    const { post, dryRun, path } = await start({ env: { SUFFIX: 'x' } });
+    await post('1', 'hello');
+    await writeFile(path, ACCOUNTS + routing('one', `business_id: 1, auth_id: "u{{ sender }}\${SUFFIX}"`));
+    expect((await dryRun()).body).toMatchObject({ count: 1 });
   });
 });
 

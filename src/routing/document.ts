@@ -13,14 +13,15 @@ import {
   type YAMLError,
   type YAMLMap,
 } from 'yaml';
-import { type Path, type Problem, visible } from './problem.ts';
+import { asWritten, dataOf, linked, type Targets } from './aliases.ts';
+import { closedUses } from './drafts.ts';
+import { type Path, type Problem, visible, withoutQuotes } from './problem.ts';
 import {
-  conceal,
   disguise,
   type Environment,
   HOW_TO_REFER,
+  References,
   replaceDisguised,
-  resolve,
   UNCLOSED,
   undisguise,
 } from './references.ts';
@@ -35,57 +36,78 @@ export interface SourceDocument {
   readonly problems: readonly Problem[];
   /** `key`: the place of this key of the map at `path`, rather than of the value. */
   problem(path: Path, code: string, message: string, key?: string): Problem;
-  /** The text with references in place of what came out of them. */
-  conceal(text: string): string;
 }
 
-// Our own check of the keys finds more: `+91…` is the same key as `"+91…"`.
-const PARSING = { prettyErrors: false, uniqueKeys: false };
-const UNFOLDING = { maxAliasCount: 100 };
+// Our own check of the keys finds more: `+91…` is the same key as `"+91…"`. One schema, whatever %YAML says.
+const PARSING = { prettyErrors: false, uniqueKeys: false, schema: 'core' } as const;
 
 type At = (offset: number, code: string, message: string) => Problem;
 
 /**
  * Parses YAML and replaces `${VAR}` and `${file:…}` in values, after parsing: a secret with `#` or `:` in it cannot
  * change the file.
+ *
+ * @param inForce where the file is a draft: the source of the table in force
  */
-export function readDocument(source: string, file: string, env: Environment): SourceDocument {
+export function readDocument(source: string, file: string, env: Environment, inForce?: string): SourceDocument {
   const lines = new LineCounter();
   const document = parseDocument(disguise(source), { ...PARSING, lineCounter: lines });
-  const secrets = new Map<string, string>();
   const at: At = (offset, code, message) => {
     const { line, col } = lines.linePos(offset);
-    return { code, message: visible(conceal(message, secrets)), file, line, column: col };
+    return { code, message: visible(message), file, line, column: col };
   };
-  const place: Omit<SourceDocument, 'data' | 'problems'> = {
-    isEmpty: document.contents === null,
-    problem: (path, code, message, key) => at(offsetOf(document, path, key), code, message),
-    conceal: (text) => conceal(text, secrets),
+  const isEmpty = document.contents === null;
+  const broken = (problems: readonly Problem[]): SourceDocument => {
+    return { data: undefined, isEmpty, problems, problem: (_, code, message) => at(0, code, message) };
   };
 
   // After the first fault of syntax the parser guesses, and what it says next misleads.
-  const broken = [...document.errors, ...document.warnings][0];
-  if (broken !== undefined) return { data: undefined, problems: [syntaxProblem(broken, source, at)], ...place };
-  const problems = resolveNodes({ document, source }, env, secrets, at);
-  if (problems.length > 0) return { data: undefined, problems, ...place };
-  try {
-    return { data: document.toJS(UNFOLDING), problems, ...place };
-  } catch {
-    const message = 'its aliases (*name) stand for too much, or for themselves; write the values out';
-    return { data: undefined, problems: [at(0, 'yaml', message)], ...place };
+  const fault = [...document.errors, ...document.warnings][0];
+  if (fault !== undefined) return broken([syntaxProblem(fault, source, at)]);
+  const { targets, loose, endless } = linked(document);
+  if (endless !== undefined) return broken([at(startOf(endless.node) ?? 0, 'yaml', endless.message)]);
+
+  const problems: Problem[] = [];
+  const add: Add = (node, code, message) => problems.push(at(startOf(node) ?? 0, code, message));
+  for (const alias of loose) add(alias, 'yaml', LOOSE);
+  const unread = new Set<unknown>();
+  for (const { name, text, at } of inForce === undefined ? [] : closedUses({ document, targets }, written(inForce))) {
+    add(at, 'closed_reference', `\${${name}} ${CLOSED}`);
+    unread.add(text);
   }
+  const references = new References(env);
+  const filled = resolveNodes({ document, source, unread, references }, add);
+  // A draft may be full of guesses, and the one that is not repeated would be right. Where it reads a secret, none is quoted.
+  const conceal = inForce === undefined ? references.concealing() : String;
+  return {
+    data: problems.length === 0 ? dataOf(document, targets) : undefined,
+    isEmpty,
+    problems,
+    problem(path, code, message, key) {
+      const { offset, node } = locate(document, targets, path, key);
+      const isOpen = key !== undefined || !filled.has(node);
+      return at(offset, code, conceal(isOpen ? message : withoutQuotes(path, code, message)));
+    },
+  };
+}
+
+const LOOSE = 'an alias (*name) has no anchor (&name) before it; text that begins with * needs quotes';
+
+function written(source: string) {
+  const document = parseDocument(disguise(source), PARSING);
+  return { document, targets: linked(document).targets };
 }
 
 /** The data of a good file with its references as they are written: nothing is looked up, so no secret comes out. */
 export function dataAsWritten(source: string): unknown {
-  const document = parseDocument(disguise(source), PARSING);
+  const { document, targets } = written(source);
   visit(document, {
     Scalar(_, node) {
       keepDigits(node);
       if (typeof node.value === 'string') node.value = undisguise(node.value);
     },
   });
-  return document.toJS(UNFOLDING);
+  return dataOf(document, targets);
 }
 
 function syntaxProblem(error: YAMLError, source: string, at: At): Problem {
@@ -96,20 +118,27 @@ function syntaxProblem(error: YAMLError, source: string, at: At): Problem {
   return at(offset, 'yaml', inWords(error));
 }
 
-/** Replaces the references, and finds what YAML allows but no routing file means. */
-function resolveNodes(
-  { document, source }: { readonly document: Document; readonly source: string },
-  env: Environment,
-  secrets: Map<string, string>,
-  at: At,
-): Problem[] {
-  const problems: Problem[] = [];
-  const add = (node: unknown, code: string, message: string) => problems.push(at(startOf(node) ?? 0, code, message));
+type Add = (node: unknown, code: string, message: string) => void;
+
+const CLOSED =
+  'is not read here by a dry run, whose answer could show what it stands for; the routing file itself can be tried, with no source given (dry-run without a file)';
+
+interface Unresolved {
+  readonly document: Document;
+  readonly source: string;
+  /** Texts that are left as they are. */
+  readonly unread: ReadonlySet<unknown>;
+  readonly references: References;
+}
+
+/**
+ * Replaces the references, and finds what YAML allows but no routing file means.
+ *
+ * @returns the texts in which one is replaced
+ */
+function resolveNodes({ document, source, unread, references }: Unresolved, add: Add): ReadonlySet<unknown> {
+  const filled = new Set<unknown>();
   visit(document, {
-    Alias(_, node) {
-      if (node.resolve(document) !== undefined) return;
-      add(node, 'yaml', 'an alias (*name) has no anchor (&name) before it; text that begins with * needs quotes');
-    },
     Map(_, map) {
       for (const { key, fault } of badKeys(map, source)) add(key, fault.code, fault.message);
     },
@@ -121,24 +150,21 @@ function resolveNodes(
         return;
       }
       if (UNCLOSED.test(node.value)) add(node, 'bad_reference', `a \${ has no }; ${HOW_TO_REFER}`);
+      if (unread.has(node)) return;
       node.value = replaceDisguised(node.value, (name) => {
-        const found = resolve(name, env);
+        const found = references.resolve(name);
+        filled.add(node);
         if ('fault' in found) add(node, found.code, `\${${name}} ${found.fault}`);
-        else secrets.set(name, found.value);
         return 'fault' in found ? '' : found.value;
       });
     },
   });
-  return problems;
+  return filled;
 }
 
 /** YAML reads +919820012345 and 007 as numbers and would drop what makes them phone numbers and ids. */
 function keepDigits(node: Scalar): void {
   if (typeof node.value === 'number' && String(node.value) !== node.source) node.value = asWritten(node);
-}
-
-function asWritten({ value, source }: Scalar): string {
-  return typeof value === 'number' && source !== undefined ? source : String(value);
 }
 
 function* badKeys(map: YAMLMap, source: string) {
@@ -165,11 +191,11 @@ function* badKeys(map: YAMLMap, source: string) {
 }
 
 /** As deep into the document as the path leads. */
-function offsetOf(document: Document, path: Path, key?: string): number {
+function locate(document: Document, targets: Targets, path: Path, key?: string) {
   let node: unknown = document.contents;
   let offset = startOf(node) ?? 0;
   for (const step of key === undefined ? path : [...path, key]) {
-    const holder: unknown = isAlias(node) ? node.resolve(document) : node;
+    const holder: unknown = isAlias(node) ? targets.get(node) : node;
     const found = isMap(holder)
       ? holder.items.find((pair) => isScalar(pair.key) && String(pair.key.value) === String(step))
       : isSeq(holder) && typeof step === 'number'
@@ -181,7 +207,7 @@ function offsetOf(document: Document, path: Path, key?: string): number {
     offset = (isScalar(node) && node.value === null ? keyOffset : startOf(node)) ?? keyOffset ?? offset;
     if (step === key && keyOffset !== undefined) offset = keyOffset;
   }
-  return offset;
+  return { offset, node: isAlias(node) ? targets.get(node) : node };
 }
 
 function startOf(node: unknown): number | undefined {

@@ -63,21 +63,17 @@ export interface DryRun {
 interface Tables {
   readonly before: RoutingTable;
   readonly after: RoutingTable;
-  /** Of the new table: puts references in place of what came out of them. */
-  readonly conceal: (text: string) => string;
 }
 
 const EXAMPLES_OF_EACH = 5;
 /** Of the text: enough to see what it is about. */
 const SHOWN = 200;
-const HIDDEN = '(not shown: the template holds what a reference stands for)';
 
 /** Routes what was accepted before by another table, and compares. Nothing is stored or sent. */
-export async function rehearse({ before, after, conceal }: Tables, samples: AsyncIterable<Sample>): Promise<Rehearsal> {
+export async function rehearse({ before, after }: Tables, samples: AsyncIterable<Sample>): Promise<Rehearsal> {
   const counts = { gone: 0, unroutable: 0, routable: 0, elsewhere: 0, auth_id: 0, text: 0 };
   const examples: Example[] = [];
   const renamed = new Set<string>();
-  const hiding = { conceal, routes: revealing(after, conceal) };
   let [count, erased, unchanged] = [0, 0, 0];
   for await (const { id, channel, message } of samples) {
     count += 1;
@@ -100,7 +96,7 @@ export async function rehearse({ before, after, conceal }: Tables, samples: Asyn
         sender: message.sender,
         differences: example.differences,
         before: shown(example.before),
-        after: shown(example.after, hiding),
+        after: shown(example.after),
       });
     }
   }
@@ -140,31 +136,10 @@ function fateOf(placement: Placement): Fate {
   return { route, account, businessId, authId, text, reason: null };
 }
 
-interface Hiding {
-  readonly conceal: (text: string) => string;
-  readonly routes: ReadonlySet<string>;
-}
-
-/**
- * Routes whose templates hold what a reference stands for. Whoever may ask for a dry run may not read secrets by it, in
- * whatever form a filter gives them.
- */
-function revealing({ file }: RoutingTable, conceal: (text: string) => string): ReadonlySet<string> {
-  const reveals = (template: { readonly source: string } | undefined) =>
-    template !== undefined && conceal(template.source) !== template.source;
-  return new Set(
-    file.routes.flatMap(({ auth_id, message_body }, index) =>
-      reveals(auth_id) || reveals(message_body) ? [`routes[${index}]`] : [],
-    ),
-  );
-}
-
-function shown(fate: Fate, { conceal, routes }: Hiding = { conceal: String, routes: new Set() }): Fate {
-  if (fate.route !== null && routes.has(fate.route)) return { ...fate, authId: HIDDEN, text: HIDDEN };
-  const { authId, text } = fate;
+function shown(fate: Fate): Fate {
+  const { text } = fate;
   const isLong = text !== null && text.length > SHOWN;
-  const excerpt = isLong ? `${Array.from(text).slice(0, SHOWN).join('')}…` : text;
-  return { ...fate, authId: authId && conceal(authId), text: excerpt && conceal(excerpt) };
+  return { ...fate, text: isLong ? `${Array.from(text).slice(0, SHOWN).join('')}…` : text };
 }
 
 function readingOf({ provider, fields, senders }: Channel): string {

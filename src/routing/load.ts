@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { propertyOf, reasonOf } from '../fault.ts';
+import { readRegularFile } from '../regular-file.ts';
 import type { Catalog } from './catalog.ts';
 import { contradictions } from './contradictions.ts';
 import { readDocument, type SourceDocument } from './document.ts';
@@ -50,12 +50,15 @@ export interface ReadRouting {
 
 /** @throws {RoutingRefused} with every problem */
 export async function readRouting(path: string, env: Environment, providers: Catalog): Promise<ReadRouting> {
-  return parseRouting(await sourceOf(path), path, env, providers);
+  return parseRouting(sourceOf(path), path, env, providers);
 }
 
-async function sourceOf(file: string): Promise<string> {
+/** Far more than 10,000 routes; senders by the million stand in a file of their own. */
+const MOST_BYTES = 16 * 1024 * 1024;
+
+function sourceOf(file: string): string {
   try {
-    return await readFile(file, 'utf8');
+    return readRegularFile(file, MOST_BYTES);
   } catch (error) {
     const message =
       propertyOf(error, 'code') === 'ENOENT'
@@ -65,9 +68,19 @@ async function sourceOf(file: string): Promise<string> {
   }
 }
 
-/** @throws {RoutingRefused} with every problem */
-export function parseRouting(source: string, path: string, env: Environment, providers: Catalog): ReadRouting {
-  const document = readDocument(source, path, env);
+/**
+ * @param inForce where the file is a draft that anybody may have written: the source of the table in force. Secrets that do
+ * not show by that one do not show by the draft
+ * @throws {RoutingRefused} with every problem
+ */
+export function parseRouting(
+  source: string,
+  path: string,
+  env: Environment,
+  providers: Catalog,
+  inForce?: string,
+): ReadRouting {
+  const document = readDocument(source, path, env, inForce);
   refuse(document.problems);
   if (document.isEmpty) {
     refuse([document.problem([], 'missing', 'the file is empty; it needs accounts, channels and routes')]);

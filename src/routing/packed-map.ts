@@ -42,12 +42,15 @@ export class PackedMap {
 const HEADER = 4;
 /** Of a key or a value, in bytes: what two bytes can count. */
 const MAX_LENGTH = 0xffff;
+/** Of all entries, in bytes: what a slot can tell the beginning of. */
+const MAX_BYTES = 0xffff_ffff;
 const MAX_BYTES_A_CHAR = 3;
 const FIRST_BYTES = 1 << 16;
 const FIRST_SLOTS = 1 << 10;
 
 export class PackedMapBuilder {
   readonly #room: number;
+  readonly #most: number;
   #bytes = Buffer.alloc(0);
   #slots = new Uint32Array(FIRST_SLOTS);
   #length = 0;
@@ -58,14 +61,16 @@ export class PackedMapBuilder {
    * too much than too little.
    *
    * @param room for how many bytes, lengths of keys and values among them
+   * @param most for how many bytes at most
    */
-  constructor(room = FIRST_BYTES) {
+  constructor(room = FIRST_BYTES, most = MAX_BYTES) {
     this.#room = room;
+    this.#most = most;
   }
 
   /**
    * @returns the value that the key has already; undefined where it is new, and only then is it added
-   * @throws {RangeError} when key or value are longer than 65,535 bytes
+   * @throws {RangeError} when key or value are longer than 65,535 bytes, or there is no place for them
    */
   add(key: string, value: string): string | undefined {
     const offset = this.#length;
@@ -79,8 +84,10 @@ export class PackedMapBuilder {
     const slot = slotOf(keyAt(this.#bytes, offset), this.#bytes, this.#slots);
     const taken = this.#slots[slot] ?? 0;
     if (taken > 0) return entryAt(this.#bytes, taken - 1).value;
+    const end = offset + HEADER + keyLength + valueLength;
+    if (end > this.#most) throw new RangeError(`the entries are longer than ${this.#most} bytes together`);
     this.#slots[slot] = offset + 1;
-    this.#length = offset + HEADER + keyLength + valueLength;
+    this.#length = end;
     this.#size += 1;
     // Half of the slots stay free: then the next free one is never far.
     if (this.#size * 2 > this.#slots.length) this.#slots = this.#spread(this.#slots.length * 2);

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { reasonOf } from '../fault.ts';
+import { readRegularFile } from '../regular-file.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -29,13 +29,50 @@ export function undisguise(text: string): string {
   return replaceDisguised(text, (name) => `\${${name}}`);
 }
 
+/** The names of the references of a text in disguise. */
+export function referencesIn(text: string): readonly string[] {
+  const names: string[] = [];
+  replaceDisguised(text, (name) => {
+    names.push(name);
+    return '';
+  });
+  return names;
+}
+
 type Resolved = { readonly value: string } | { readonly code: string; readonly fault: string };
 
-export function resolve(name: string, env: Environment): Resolved {
+/** No secret is longer, and what has no end is not read to it. */
+const MOST_SECRET_BYTES = 1024 * 1024;
+
+/** What references stand for. Each is looked up once: a file that is written meanwhile has one value, not two. */
+export class References {
+  readonly #env: Environment;
+  readonly #found = new Map<string, Resolved>();
+
+  constructor(env: Environment) {
+    this.#env = env;
+  }
+
+  resolve(name: string): Resolved {
+    const found = this.#found.get(name) ?? lookUp(name, this.#env);
+    this.#found.set(name, found);
+    return found;
+  }
+
+  /** What came out of a reference goes into no message: the reference itself tells an operator more. */
+  concealing(): (message: string) => string {
+    return concealing(
+      [...this.#found].flatMap(([name, found]) => ('value' in found ? [[found.value, `\${${name}}`] as const] : [])),
+    );
+  }
+}
+
+function lookUp(name: string, env: Environment): Resolved {
   if (name.startsWith('file:')) {
     try {
       // Secret files mostly end in a newline that is not part of the secret.
-      return nonEmpty(readFileSync(name.slice('file:'.length), 'utf8').replace(/\r?\n$/, ''), 'the file');
+      const text = readRegularFile(name.slice('file:'.length), MOST_SECRET_BYTES);
+      return nonEmpty(text.replace(/\r?\n$/, ''), 'the file');
     } catch (error) {
       return { code: 'unreadable_file', fault: `cannot be read: ${reasonOf(error)}` };
     }
@@ -54,10 +91,18 @@ function nonEmpty(value: string, what: string): Resolved {
 /** Short values are no secrets, and are parts of too many words. */
 const SHORTEST_SECRET = 6;
 
-/** What came out of a reference goes into no message: the reference itself tells an operator more. */
-export function conceal(message: string, secrets: ReadonlyMap<string, string>): string {
-  return [...secrets]
-    .filter(([, value]) => value.length >= SHORTEST_SECRET)
-    .sort(([, a], [, b]) => b.length - a.length)
-    .reduce((text, [name, value]) => text.replaceAll(value, () => `\${${name}}`), message);
+/**
+ * Puts something else in the place of secrets: of the longest first, which others may be parts of. A secret is told by any
+ * of its lines too, and without the blanks around it.
+ */
+export function concealing(secrets: Iterable<readonly [secret: string, instead: string]>): (text: string) => string {
+  const parts = [...secrets].flatMap(([secret, instead]) =>
+    [secret, secret.trim(), ...secret.split(/\r?\n/).map((line) => line.trim())].map(
+      (part) => [part, instead] as const,
+    ),
+  );
+  const longestFirst = [...new Map(parts)]
+    .filter(([part]) => part.length >= SHORTEST_SECRET)
+    .sort(([a], [b]) => b.length - a.length);
+  return (text) => longestFirst.reduce((shown, [part, instead]) => shown.replaceAll(part, () => instead), text);
 }

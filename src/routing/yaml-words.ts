@@ -1,4 +1,5 @@
 import type { YAMLError } from 'yaml';
+import { TOO_DEEP } from './aliases.ts';
 
 /** What the parser calls by its own terms, as who edits the file would. */
 const WORDS: readonly (readonly [pattern: RegExp, words: string])[] = [
@@ -20,6 +21,7 @@ const WORDS: readonly (readonly [pattern: RegExp, words: string])[] = [
 export function inWords({ code, message }: YAMLError): string {
   if (code === 'MULTIPLE_DOCS') return 'a second document begins here; a routing file is one, without ---';
   if (code === 'TAG_RESOLVE_FAILED') return 'a tag (!name) is not known; text that begins with ! needs quotes';
+  if (code === 'RESOURCE_EXHAUSTION') return TOO_DEEP;
   const known = WORDS.find(([pattern]) => pattern.test(message))?.[1];
   return `not valid YAML: ${known ?? message.replace(/: ".*|(?<=extra characters): .*/s, '')}`;
 }

@@ -526,3 +526,16 @@ test('a default is the same written out or not, whichever the schema has', () =>
     expect({ place, told: messages(without, out) }).toEqual({ place, told: [] });
   }
 });
+
+test('an alias that many routes use is told as what it stands for', () => {
+  const source = (prefix: string) => {
+    const first = `${FILE.slice(0, FILE.indexOf('senders:'))}  - { channel: crm, business_id: 0, auth_id: &id "${prefix}{{ sender }}" }`;
+    const others = Array.from({ length: 300 }, (_, index) => {
+      return `  - { channel: crm, when: { text: t${index} }, business_id: ${index}, auth_id: *id }`;
+    });
+    return [first, ...others].join('\n');
+  };
+  const told = messages(source('a'), source('b'));
+  expect(told).toHaveLength(301);
+  expect(told.at(-1)).toMatch(/auth_id "a\{\{ sender \}\}" → "b\{\{ sender \}\}"/);
+});

@@ -58,3 +58,16 @@ test('what is too long is refused, and leaves what is there as it is', () => {
   expect([...packed.entries()].map(([key]) => key)).toEqual(['a', 'c']);
   expect(packed.get('c')).toHaveLength(65_535);
 });
+
+test('what there is no place for is refused: nobody could tell where it begins', () => {
+  const builder = new PackedMapBuilder(100, 16);
+  builder.add('a', '1');
+  builder.add('b', '23');
+  expect(() => builder.add('c', '')).toThrow(RangeError);
+  expect(builder.add('a', '4')).toBe('1');
+  const packed = new PackedMap(builder.build());
+  expect([...packed.entries()]).toEqual([
+    ['a', '1'],
+    ['b', '23'],
+  ]);
+});

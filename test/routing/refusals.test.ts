@@ -1,8 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { readDocument } from '../../src/routing/document.ts';
 import { RoutingRefused } from '../../src/routing/problem.ts';
+import { concealing, References } from '../../src/routing/references.ts';
 import { temporaryFolder } from '../support/fixtures.ts';
 import { ROOT } from '../support/process.ts';
 import { loadRouting, parseRouting } from '../support/routing.ts';
@@ -51,6 +54,9 @@ const ONE_SCHEME =
   /verify: needs exactly one of secret, public_key, topic_arn, header, query, basic, standard_webhooks, github, stripe, hmac$/;
 const BUSINESS_ID = /business_id: expected a whole number such as 343, the number that Haptik gave$/;
 const PLAIN_HTTP = /is plain http, .* use https, or write allow_http: true$/;
+const WITH_REFERENCE = /^[^ ]+: with what its reference stands for /;
+const TOO_MUCH = /^its aliases \(\*name\) stand for too much, or for themselves; write the values out$/;
+const TOO_DEEP = /^it is nested too deeply$/;
 const TWICE = /^this name stands twice; the second would silently replace the first$/;
 const PATH = /is not a path; write names joined by "\.", \[0\] for an index, \["a\.b"\] for a name$/;
 const NAME = /: a name is 1 to 64 of A-Z, a-z, 0-9, "_" and "-"$/;
@@ -153,9 +159,18 @@ refused('a text that begins with a bar', `accounts:\n  main:\n    token: |▸${W
 ]);
 refused(
   'a pile of aliases',
-  '▸a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b]\nd: [*c,*c,*c]\n',
-  ['yaml', /^its aliases \(\*name\) stand for too much, or for themselves; write the values out$/],
+  `a: &a [${'x,'.repeat(50)}]\nb: &b [${'*a,'.repeat(99)}]\nc: &c [${'*b,'.repeat(99)}]\nd: [${'*c,'.repeat(3)}▸*c]\n`,
+  ['yaml', TOO_MUCH],
 );
+refused('an alias within what it stands for', `${ACCOUNTS}\nchannels: &all\n  chat: { verify: ▸*all }${ROUTES}`, [
+  'yaml',
+  TOO_MUCH,
+]);
+refused('lists in lists, more than any file has', `a: ${'['.repeat(100)}▸[${']'.repeat(101)}`, ['yaml', TOO_DEEP]);
+refused('a merge key, which YAML 1.2 does not have', `%YAML 1.1\n---${senders('\n  x: A\n  <<: ▸{ y: B }')}`, [
+  'invalid',
+  /^senders\.<<: expected text/,
+]);
 
 // Names
 refused('a section that stands twice', `${ACCOUNTS}${CHANNELS}${ROUTES}\n▸channels: {}`, ['duplicate', TWICE]);
@@ -357,10 +372,6 @@ refused(
 refused('a file that is not there', verify(`{ header: { name: x, secret: ▸\${file:/no/such, file} } }`), [
   'unreadable_file',
   /^\$\{file:\/no\/such, file\} cannot be read: there is no such file \(ENOENT\)/,
-]);
-refused('a file with nothing in it', verify(`{ header: { name: x, secret: ▸\${file:/dev/null} } }`), [
-  'empty_secret',
-  /^\$\{file:\/dev\/null\} is empty; give the file a value$/,
 ]);
 refused('a reference to nothing', verify(`{ header: { name: x, secret: ▸\${} } }`), ['bad_reference', REFERENCE]);
 refused('a reference that is no name', verify(`{ header: { name: x, secret: ▸\${MY: VAR} } }`), [
@@ -751,7 +762,7 @@ refused('an auth_id of two words', authId('▸"{{ fields.a }} {{ fields.b }}"'),
   'impossible_auth_id',
   /always holds " ", which/,
 ]);
-refused('an auth_id that is a secret', authId(`▸\${TOKEN}`), ['impossible_auth_id', /is always "\$\{TOKEN\}", which/]);
+refused('an auth_id that is a secret', authId(`▸\${TOKEN}`), ['impossible_auth_id', WITH_REFERENCE]);
 refused('an empty auth_id', authId('▸""'), ['impossible_auth_id', /^routes\[0\]\.auth_id: is always "", which/]);
 refused(
   'a fixed auth_id that its account does not accept',
@@ -896,21 +907,108 @@ test('no message repeats a secret, whichever place the secret stands in', () => 
   );
 });
 
-test('a reference in the wrong place is named in the message, and its value is not', () => {
-  const env = { ...ENV, TOKEN: 'Qz..(secret' };
-  const messages = [
-    authId(`"a\${TOKEN}"`),
-    when(`{ text: { matches: "\${TOKEN}" } }`),
-    channel(`{ verify: none, fields: { sender: "\${TOKEN}" } }`),
-    senders(`\n  x: \${TOKEN}`),
-  ].map((source) => problemsOf(source, env).map(({ message }) => message));
-  expect(messages).toEqual([
-    [expect.stringContaining(`is always "a\${TOKEN}"`)],
-    [expect.stringContaining('error parsing regexp')],
-    [expect.stringContaining(`"\${TOKEN}" is not a path`)],
-    [expect.stringContaining(`"\${TOKEN}" fits no account`)],
+test.each([
+  ['a template', (text: string) => authId(`"{{ ${text} }}"`)],
+  ['a filter', (text: string) => authId(`"{{ sender | ${text} }}"`)],
+  ['a tag', (text: string) => authId(`"{% ${text} %}"`)],
+  ['an auth_id', (text: string) => authId(`"a ${text}"`)],
+  ['a profile', (text: string) => alsoInRoute(`user: { custom_data: { a: "{{ ${text} }}" } }`)],
+  ['a pattern', (text: string) => when(`{ text: { matches: "[${text}" } }`)],
+  ['an auth_id_pattern', (text: string) => account(`${GOOD_ACCOUNT}, auth_id_pattern: "(${text}"`)],
+  ['a path', (text: string) => channel(`{ verify: none, fields: { sender: "..${text}" } }`)],
+  ['what is signed', (text: string) => hmac(`signed: "{timestamp}${text}", timestamp_header: t`)],
+  ['the auth_id of a sender', (text: string) => senders(`\n  x: "- ${text}"`)],
+])('of what a reference stands for in %s nothing is told, nor a part of it', (_what, file) => {
+  const secrets = [
+    'abcdef-ghijkl.mnopqr',
+    'hunter2',
+    'quo"ted{{ secret }}',
+    'trailing secret ',
+    '(a)(b',
+    'one\ntwo\nthree',
+  ];
+  for (const PART of secrets) {
+    const problems = problemsOf(file(`\${PART}`), { ...ENV, PART });
+    expect(problems).toMatchObject([{ message: expect.stringMatching(WITH_REFERENCE) }]);
+  }
+});
+
+test('what a reference stands for is known by each of its lines, and without the blanks around it', () => {
+  const file = `accounts:\n  main: { ${GOOD_ACCOUNT}, auth_id_pattern: "\${PATTERN}" }${CHANNELS}\nroutes:\n  - { channel: x, business_id: 1, auth_id: "a b" }`;
+  const [unknown, impossible] = problemsOf(file, { PATTERN: '[a-m]{3,20}' });
+  expect([unknown?.code, impossible?.message]).toEqual([
+    'dangling',
+    expect.stringContaining(`is always "a b", which \${PATTERN} does not allow`),
   ]);
-  expect(messages.flat().join()).not.toContain(env.TOKEN);
+  const conceal = concealing([
+    ['-----BEGIN-----\nMIIEvAIBADAN\n', 'KEY'],
+    ['  hunter2  ', 'PASSWORD'],
+    ['hunter22', 'LONGER'],
+  ]);
+  expect(conceal('MIIEvAIBADAN, "hunter2", hunter22')).toBe('KEY, "PASSWORD", LONGER');
+});
+
+test('a file that is written while it is read has one value, which is told nowhere', async () => {
+  const secret = join(await temporaryFolder(), 'secret');
+  writeFileSync(secret, 'first-secret');
+  const references = new References({});
+  expect(references.resolve(`file:${secret}`)).toEqual({ value: 'first-secret' });
+  writeFileSync(secret, 'second-secret');
+  expect(references.resolve(`file:${secret}`)).toEqual({ value: 'first-secret' });
+  expect(references.concealing()('first-secret')).toBe(`\${file:${secret}}`);
+});
+
+describe('a file that a reference names', () => {
+  const told = (path: string) =>
+    problemsOf(account(`${GOOD_ACCOUNT.replace('token: t', '')}token: "\${file:${path}}"`));
+
+  test('and that has nothing in it, or more than any secret, is refused', async () => {
+    const path = join(await temporaryFolder(), 'secret');
+    writeFileSync(path, '\n');
+    expect(told(path)).toMatchObject([
+      { code: 'empty_secret', message: expect.stringMatching(/give the file a value$/) },
+    ]);
+    writeFileSync(path, 'x'.repeat(1024 * 1024));
+    expect(told(path)).toEqual([]);
+    writeFileSync(path, 'x'.repeat(1024 * 1024 + 1));
+    expect(told(path)).toMatchObject([{ message: expect.stringMatching(/cannot be read: it is longer than 1 MiB$/) }]);
+  });
+
+  test('and that is a pipe, a device or a folder is refused, and nobody waits for it', async () => {
+    const folder = await temporaryFolder();
+    const pipe = join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    for (const path of [pipe, '/dev/zero', folder]) {
+      expect(told(path)).toMatchObject([
+        {
+          code: 'unreadable_file',
+          message: expect.stringMatching(/cannot be read: it is (not a regular file|a folder)/),
+        },
+      ]);
+    }
+  });
+});
+
+test('more lists in lists than the parser can follow are told where it gives up', () => {
+  expect(problemsOf('['.repeat(50_000))).toMatchObject([{ code: 'yaml', message: 'it is nested too deeply', line: 1 }]);
+});
+
+test('many routes may have one template by an alias, and it takes them no time', () => {
+  const first = '  - { channel: chat, business_id: 1, auth_id: &id "u{{ sender }}" }';
+  const others = Array.from(
+    { length: 10_000 },
+    (_, index) => `  - { channel: chat, business_id: ${index}, auth_id: *id }`,
+  );
+  const source = [ACCOUNTS, CHANNELS, 'routes:', first, ...others].join('\n');
+  const start = performance.now();
+  const { data, problems } = readDocument(source, 'routing.yaml', ENV);
+  expect(performance.now() - start).toBeLessThan(5_000);
+  expect([problems, data]).toEqual([
+    [],
+    expect.objectContaining({
+      routes: expect.arrayContaining([{ channel: 'chat', business_id: 9_999, auth_id: 'u{{ sender }}' }]),
+    }),
+  ]);
 });
 
 test('the error says each problem on a line of its own, with file, line and column', () => {
@@ -944,4 +1042,13 @@ test('a folder in place of the routing file is told', async () => {
   await expect(loadRouting(await temporaryFolder(), ENV)).rejects.toThrow(
     /:1:1: cannot be read: it is a folder \(EISDIR\)$/,
   );
+});
+
+test('a routing file that is a pipe, or too long for one, is told', async () => {
+  const folder = await temporaryFolder();
+  const [pipe, long] = [join(folder, 'pipe.yaml'), join(folder, 'long.yaml')];
+  execFileSync('mkfifo', [pipe]);
+  writeFileSync(long, '#'.repeat(16 * 1024 * 1024 + 1));
+  await expect(loadRouting(pipe, ENV)).rejects.toThrow(/:1:1: cannot be read: it is not a regular file$/);
+  await expect(loadRouting(long, ENV)).rejects.toThrow(/:1:1: cannot be read: it is longer than 16 MiB$/);
 });
