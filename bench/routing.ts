@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import type { Message } from '../src/message.ts';
 import { matches } from '../src/routing/condition.ts';
 import { parseRouting, type ReadRouting } from '../src/routing/load.ts';
-import { listedSenders, rulesOf } from '../src/routing/senders.ts';
+import { listedSenders, rulesOf } from '../src/routing/senders/senders.ts';
 import { createTable, type RoutingTable } from '../src/routing/table.ts';
 import { warningsOf } from '../src/routing/warnings.ts';
 import { providers } from '../src/webhook/providers/registry.ts';

@@ -22,7 +22,7 @@ import type { openFile } from './outbox/sqlite/file.ts';
 import { Waiters } from './outbox/wait.ts';
 import { LiveTable } from './routing/live.ts';
 import type { RoutingTable } from './routing/table.ts';
-import { KeptVersions } from './routing/versions.ts';
+import { KeptVersions } from './routing/versions/versions.ts';
 import { routingOperations } from './routing-operations.ts';
 import type { Environment, Settings } from './settings.ts';
 import { Certificates } from './webhook/certificates.ts';

@@ -8,9 +8,9 @@ import { type DryRun, rehearse } from './routing/dry-run.ts';
 import type { LiveTable } from './routing/live.ts';
 import { complete, parseRouting, readRouting } from './routing/load.ts';
 import { formatProblem } from './routing/problem.ts';
-import { type RollbackOptions, rollBack } from './routing/rollback.ts';
-import { sendersFileOf } from './routing/senders-file.ts';
+import { sendersFileOf } from './routing/senders/file.ts';
 import type { RoutingTable } from './routing/table.ts';
+import { type RollbackOptions, rollBack } from './routing/versions/rollback.ts';
 
 export interface RoutingOperationsOptions extends Omit<RollbackOptions, 'env'> {
   readonly live: LiveTable;

@@ -6,7 +6,7 @@ import type { TablesInSight } from '../outbox/tables.ts';
 import type { DryRun } from '../routing/dry-run.ts';
 import type { LiveTable } from '../routing/live.ts';
 import type { Problem } from '../routing/problem.ts';
-import type { KeptVersion } from '../routing/versions.ts';
+import type { KeptVersion } from '../routing/versions/versions.ts';
 import {
   dryRunBody,
   emptyBody,

@@ -6,7 +6,7 @@ import type { TablesInSight } from '../outbox/tables.ts';
 import type { DryRun, Fate } from '../routing/dry-run.ts';
 import type { LiveTable } from '../routing/live.ts';
 import type { Problem } from '../routing/problem.ts';
-import type { KeptVersion } from '../routing/versions.ts';
+import type { KeptVersion } from '../routing/versions/versions.ts';
 
 /** What the API takes and gives: snake_case, times in ISO 8601. */
 

@@ -2,7 +2,7 @@ import fetch from 'node-fetch';
 import { type Probed, probe } from '../haptik/probe.ts';
 import { checkRouting } from '../routing/load.ts';
 import { formatProblem, type Problem, RoutingRefused } from '../routing/problem.ts';
-import type { Verify } from '../routing/schema.ts';
+import type { Verify } from '../routing/schema/schema.ts';
 import type { RoutingTable } from '../routing/table.ts';
 import { DEFAULTS, type Environment } from '../settings.ts';
 import { providers } from '../webhook/providers/registry.ts';

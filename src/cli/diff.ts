@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Change } from '../routing/diff/change.ts';
 import { diffRouting, type Written } from '../routing/diff/diff.ts';
 import { loadRouting } from '../routing/load.ts';
-import { readAnySenders } from '../routing/senders-file.ts';
+import { readAnySenders } from '../routing/senders/file.ts';
 import type { RoutingTable } from '../routing/table.ts';
 import { type Environment, readRoutingSettings } from '../settings.ts';
 import { providers } from '../webhook/providers/registry.ts';

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline';
-import { routingFile } from '../routing/schema.ts';
-import { name } from '../routing/schema-parts.ts';
+import { name } from '../routing/schema/parts.ts';
+import { routingFile } from '../routing/schema/schema.ts';
 import { providers } from '../webhook/providers/registry.ts';
 import { printable } from './print.ts';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { routingFile } from '../routing/schema.ts';
+import { routingFile } from '../routing/schema/schema.ts';
 import { providers } from '../webhook/providers/registry.ts';
 
 /** The routing file as JSON Schema, by which editors complete and check it. */

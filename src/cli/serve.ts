@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { startBridge } from '../bridge.ts';
-import { splitNote } from '../routing/note.ts';
 import { RoutingRefused } from '../routing/problem.ts';
+import { splitNote } from '../routing/versions/note.ts';
 import { type Environment, readSettings } from '../settings.ts';
 import { versionsOf } from './versions.ts';
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { rollBack } from '../routing/rollback.ts';
-import { KeptVersions } from '../routing/versions.ts';
+import { rollBack } from '../routing/versions/rollback.ts';
+import { KeptVersions } from '../routing/versions/versions.ts';
 import { type Environment, readRoutingSettings } from '../settings.ts';
 import { providers } from '../webhook/providers/registry.ts';
 import { columns, json } from './print.ts';

@@ -1,8 +1,8 @@
 import { normaliseSender } from '../sender.ts';
 import type { Catalog } from './catalog.ts';
-import type { SourceDocument } from './document.ts';
+import type { SourceDocument } from './document/document.ts';
 import { nameOf, type Path, type Problem } from './problem.ts';
-import type { AccountConfig, RoutingFile } from './schema.ts';
+import type { AccountConfig, RoutingFile } from './schema/schema.ts';
 import type { Template } from './templates.ts';
 
 /** What is fine by itself and wrong beside the rest of the file: names that lead nowhere, ids that no account accepts. */

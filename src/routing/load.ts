@@ -1,17 +1,17 @@
 import { createHash } from 'node:crypto';
 import { propertyOf, reasonOf } from '../fault.ts';
-import { readRegularFile } from '../regular-file.ts';
 import type { Catalog } from './catalog.ts';
 import { contradictions } from './contradictions.ts';
-import { readDocument, type SourceDocument } from './document.ts';
-import { splitNote } from './note.ts';
+import { readDocument, type SourceDocument } from './document/document.ts';
+import type { Environment } from './document/references.ts';
 import { nameOf, type Problem, RoutingRefused } from './problem.ts';
-import type { Environment } from './references.ts';
-import { type RoutingFile, routingFile } from './schema.ts';
-import { describe, toProblems } from './schema-problems.ts';
-import { joinedSenders, listedSenders, rulesOf } from './senders.ts';
-import { readSendersFile, sendersFileOf, sendersInBoth } from './senders-file.ts';
+import { readRegularFile } from './regular-file.ts';
+import { describe, toProblems } from './schema/problems.ts';
+import { type RoutingFile, routingFile } from './schema/schema.ts';
+import { readSendersFile, sendersFileOf, sendersInBoth } from './senders/file.ts';
+import { joinedSenders, listedSenders, rulesOf } from './senders/senders.ts';
 import { createTable, type Origin, type RoutingTable } from './table.ts';
+import { splitNote } from './versions/note.ts';
 import { warningsOf } from './warnings.ts';
 
 /** A table, and what its file says and probably does not mean. */

@@ -2,9 +2,9 @@ import { stat } from 'node:fs/promises';
 import type { Clock } from '../clock.ts';
 import { propertyOf } from '../fault.ts';
 import type { Catalog } from './catalog.ts';
+import type { Environment } from './document/references.ts';
 import { complete, readRouting } from './load.ts';
 import { RoutingRefused } from './problem.ts';
-import type { Environment } from './references.ts';
 import type { RoutingTable } from './table.ts';
 
 export interface SteadyOptions {

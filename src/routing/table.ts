@@ -4,8 +4,8 @@ import type { Delivery, Message, Placement, UnroutedReason, UserProfile } from '
 import { normaliseSender, type SenderRule } from '../sender.ts';
 import type { Catalog } from './catalog.ts';
 import { oneOf } from './condition.ts';
-import type { AccountConfig, ChannelConfig, RouteConfig, RoutingFile } from './schema.ts';
-import { type Senders, senderRuleOf } from './senders.ts';
+import type { AccountConfig, ChannelConfig, RouteConfig, RoutingFile } from './schema/schema.ts';
+import { type Senders, senderRuleOf } from './senders/senders.ts';
 import type { Template } from './templates.ts';
 
 /** One set of Haptik credentials, ready to be called with. */

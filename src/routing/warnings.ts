@@ -1,9 +1,9 @@
 import { normaliseSender } from '../sender.ts';
 import type { Catalog } from './catalog.ts';
 import type { Wanted } from './condition.ts';
-import type { SourceDocument } from './document.ts';
+import type { SourceDocument } from './document/document.ts';
 import { nameOf, type Path, type Problem } from './problem.ts';
-import type { RouteConfig, RoutingFile } from './schema.ts';
+import type { RouteConfig, RoutingFile } from './schema/schema.ts';
 
 /** What is allowed and probably not meant. Each names its place, and what may come of it. */
 export function warningsOf(file: RoutingFile, document: SourceDocument, providers: Catalog): Problem[] {

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { PackedMap, PackedMapBuilder } from '../../src/routing/packed-map.ts';
+import { PackedMap, PackedMapBuilder } from '../../src/routing/senders/packed-map.ts';
 
 const text = fc.oneof(fc.string(), fc.string({ unit: 'grapheme' }), fc.constantFrom('', 'a', '+91', '\uFEFFa', '\0'));
 

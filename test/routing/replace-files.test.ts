@@ -1,7 +1,7 @@
 import { chmod, chown, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { replaceFiles } from '../../src/routing/replace-files.ts';
+import { replaceFiles } from '../../src/routing/versions/replace-files.ts';
 import { temporaryFolder } from '../support/fixtures.ts';
 
 async function open() {

@@ -1,8 +1,8 @@
 import { cp, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { rollBack } from '../../src/routing/rollback.ts';
-import { KeptVersions } from '../../src/routing/versions.ts';
+import { rollBack } from '../../src/routing/versions/rollback.ts';
+import { KeptVersions } from '../../src/routing/versions/versions.ts';
 import { providers } from '../../src/webhook/providers/registry.ts';
 import { temporaryFolder } from '../support/fixtures.ts';
 import { loadRouting } from '../support/routing.ts';

@@ -1,5 +1,5 @@
 import { loadRouting as load, parseRouting as parse } from '../../src/routing/load.ts';
-import { listedSenders, rulesOf } from '../../src/routing/senders.ts';
+import { listedSenders, rulesOf } from '../../src/routing/senders/senders.ts';
 import { createTable, type RoutingTable } from '../../src/routing/table.ts';
 import type { Environment } from '../../src/settings.ts';
 import { providers } from '../../src/webhook/providers/registry.ts';

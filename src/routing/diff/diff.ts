@@ -1,6 +1,6 @@
 import { normaliseSender } from '../../sender.ts';
-import { dataAsWritten } from '../document.ts';
-import { joinedLists, type SenderList } from '../senders.ts';
+import { dataAsWritten } from '../document/document.ts';
+import { joinedLists, type SenderList } from '../senders/senders.ts';
 import type { Change } from './change.ts';
 import { accountChanges, channelChanges, type Named } from './named.ts';
 import { keyOf, type Plain, type PlainMap, plain, plainMap } from './plain.ts';

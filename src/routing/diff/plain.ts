@@ -1,4 +1,4 @@
-import { DEFAULT_AUTH_ID_PATTERN } from '../schema-parts.ts';
+import { DEFAULT_AUTH_ID_PATTERN } from '../schema/parts.ts';
 
 /**
  * A part of the file in one form, so that what means the same is the same: numbers and words are text, a list of one is

@@ -1,4 +1,4 @@
-import type { SenderList } from '../senders.ts';
+import type { SenderList } from '../senders/senders.ts';
 import type { Change } from './change.ts';
 import { arrow, excerpt, word } from './words.ts';
 

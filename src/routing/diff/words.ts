@@ -1,4 +1,4 @@
-import { concealing } from '../references.ts';
+import { concealing } from '../document/references.ts';
 import { at, isMap, keyOf, namesOf, type Plain } from './plain.ts';
 
 /** A value as an operator reads it: short, on one line, and without secrets. */

@@ -1,5 +1,5 @@
 import type { Refusal } from '../../errors.ts';
-import type { Verify } from '../../routing/schema.ts';
+import type { Verify } from '../../routing/schema/schema.ts';
 import { basic, inHeader, inQuery } from './fixed.ts';
 import { github, hmac, standardWebhooks, stripe } from './hmac.ts';
 import type { Check, RawRequest, Scheme, Surroundings, VerifiedRequest } from './request.ts';

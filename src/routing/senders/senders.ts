@@ -1,7 +1,7 @@
-import { normaliseSender, type SenderRule } from '../sender.ts';
-import type { Catalog } from './catalog.ts';
+import { normaliseSender, type SenderRule } from '../../sender.ts';
+import type { Catalog } from '../catalog.ts';
+import type { ChannelConfig, RoutingFile } from '../schema/schema.ts';
 import { type Packed, PackedMap } from './packed-map.ts';
-import type { ChannelConfig, RoutingFile } from './schema.ts';
 
 /** Which auth_id each sender has: a `Map`, or what is asked in the same way. Senders are in their usual form. */
 export interface SenderList {

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { messageOf } from '../fault.ts';
-import { type FieldPath, parsePath } from '../path.ts';
-import type { Catalog } from './catalog.ts';
-import { matches, startsWith, type Wanted } from './condition.ts';
-import { channel } from './schema-channel.ts';
+import { messageOf } from '../../fault.ts';
+import { type FieldPath, parsePath } from '../../path.ts';
+import type { Catalog } from '../catalog.ts';
+import { matches, startsWith, type Wanted } from '../condition.ts';
+import { channel } from './channel.ts';
 import {
   compiled,
   DEFAULT_AUTH_ID_PATTERN,
@@ -16,7 +16,7 @@ import {
   text,
   WHEN_KEYS_ARE_FINE,
   wholeNumber,
-} from './schema-parts.ts';
+} from './parts.ts';
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 

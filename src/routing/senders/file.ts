@@ -1,10 +1,10 @@
 import { dirname, isAbsolute, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { normaliseSender, type SenderRule } from '../sender.ts';
-import type { Problem } from './problem.ts';
-import type { RoutingFile } from './schema.ts';
+import { normaliseSender, type SenderRule } from '../../sender.ts';
+import type { Problem } from '../problem.ts';
+import type { RoutingFile } from '../schema/schema.ts';
 import { type ChannelRule, packedSenders, type Senders } from './senders.ts';
-import type { Answer, RowProblems, Task } from './senders-thread.ts';
+import type { Answer, RowProblems, Task } from './thread.ts';
 
 export type SendersFile =
   /** The system's word for why. */
@@ -54,7 +54,7 @@ export async function readAnySenders(path: string): Promise<Senders | undefined>
 /** A thread of its own: what takes seconds where the file is long keeps nobody else waiting. */
 function ask(task: Task): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const thread = new Worker(new URL('./senders-thread.ts', import.meta.url), { workerData: task });
+    const thread = new Worker(new URL('./thread.ts', import.meta.url), { workerData: task });
     thread.once('message', resolve);
     thread.once('error', reject);
     thread.once('exit', (code) => reject(new Error(`the thread that reads it ended (${code})`)));

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
-import type { ProviderTraits } from './catalog.ts';
-import { compiled, headerName, positive, secrets, text, WHEN_KEYS_ARE_FINE } from './schema-parts.ts';
+import type { ProviderTraits } from '../catalog.ts';
+import { compiled, headerName, positive, secrets, text, WHEN_KEYS_ARE_FINE } from './parts.ts';
 
 const SECRET = `The secret, as \${NAME}; a list while you rotate it.`;
 

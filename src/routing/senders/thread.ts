@@ -4,9 +4,9 @@ import { stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { CsvError, parse } from 'csv-parse';
-import { propertyOf, reasonOf } from '../fault.ts';
-import { normaliseSender, type SenderRule } from '../sender.ts';
-import { fullMatch } from './condition.ts';
+import { propertyOf, reasonOf } from '../../fault.ts';
+import { normaliseSender, type SenderRule } from '../../sender.ts';
+import { fullMatch } from '../condition.ts';
 import { type Packed, PackedMapBuilder } from './packed-map.ts';
 import type { ChannelRule } from './senders.ts';
 

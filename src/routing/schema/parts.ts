@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { messageOf } from '../fault.ts';
-import { parsePath } from '../path.ts';
-import { fullMatch } from './condition.ts';
-import { createTemplates } from './templates.ts';
+import { messageOf } from '../../fault.ts';
+import { parsePath } from '../../path.ts';
+import { fullMatch } from '../condition.ts';
+import { createTemplates } from '../templates.ts';
 
 /** What the parts of the routing file's schema are made of. */
 const template = createTemplates();

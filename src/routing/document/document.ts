@@ -13,9 +13,9 @@ import {
   type YAMLError,
   type YAMLMap,
 } from 'yaml';
+import { type Path, type Problem, visible, withoutQuotes } from '../problem.ts';
 import { asWritten, dataOf, linked, type Targets } from './aliases.ts';
 import { closedUses } from './drafts.ts';
-import { type Path, type Problem, visible, withoutQuotes } from './problem.ts';
 import {
   disguise,
   type Environment,

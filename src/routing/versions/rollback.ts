@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
-import { messageOf, propertyOf } from '../fault.ts';
-import type { Catalog } from './catalog.ts';
-import { complete, parseRouting } from './load.ts';
+import { messageOf, propertyOf } from '../../fault.ts';
+import type { Catalog } from '../catalog.ts';
+import type { Environment } from '../document/references.ts';
+import { complete, parseRouting } from '../load.ts';
+import { sendersFileOf } from '../senders/file.ts';
 import { withNote } from './note.ts';
-import type { Environment } from './references.ts';
 import { NotReplaced, replaceFiles } from './replace-files.ts';
-import { sendersFileOf } from './senders-file.ts';
 import type { KeptVersion, KeptVersions } from './versions.ts';
 
 /** There is nothing to go back to by that name, or no way to write it. */

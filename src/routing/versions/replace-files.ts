@@ -1,5 +1,5 @@
 import { open, readFile, realpath, rename, rm } from 'node:fs/promises';
-import { propertyOf, reasonOf } from '../fault.ts';
+import { propertyOf, reasonOf } from '../../fault.ts';
 
 export interface Replacement {
   readonly file: string;

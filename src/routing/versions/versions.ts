@@ -3,9 +3,9 @@ import { createReadStream } from 'node:fs';
 import { chmod, copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { propertyOf } from '../fault.ts';
+import { propertyOf } from '../../fault.ts';
+import type { RoutingTable } from '../table.ts';
 import { splitNote } from './note.ts';
-import type { RoutingTable } from './table.ts';
 
 /** A version of the routing file that was in force, and its text. */
 export interface KeptVersion {

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { isCountry } from '../sender.ts';
-import type { Catalog } from './catalog.ts';
-import { compiled, path, positive, text, WHEN_KEYS_ARE_FINE } from './schema-parts.ts';
-import { faultFor, verify } from './schema-verify.ts';
+import { isCountry } from '../../sender.ts';
+import type { Catalog } from '../catalog.ts';
+import { compiled, path, positive, text, WHEN_KEYS_ARE_FINE } from './parts.ts';
+import { faultFor, verify } from './verify.ts';
 
 const FORM_ONLY = ['allowed_origins', 'redirect', 'honeypot', 'rate_limit'] as const;
 

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import type { SourceDocument } from './document.ts';
-import { nameOf, type Path, type Problem } from './problem.ts';
+import type { SourceDocument } from '../document/document.ts';
+import { nameOf, type Path, type Problem } from '../problem.ts';
 
 /** What the schema itself does not word. */
 export function describe(issue: z.core.$ZodRawIssue): string | undefined {

@@ -1,4 +1,4 @@
-import { reasonOf } from '../fault.ts';
+import { reasonOf } from '../../fault.ts';
 import { readRegularFile } from '../regular-file.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
