@@ -222,7 +222,9 @@ export async function startBridge(settings: Settings, overrides: Partial<Overrid
     client.close();
     ending.abort();
     // What reads a file over a network that hangs does not keep us here.
-    await Promise.race([Promise.all(upkeep), clock.sleep(shutdownGraceMs)]);
+    const waiting = new AbortController();
+    await Promise.race([Promise.all(upkeep), clock.sleep(shutdownGraceMs, waiting.signal)]);
+    waiting.abort();
     await store.close();
     log.info('stopped');
   };

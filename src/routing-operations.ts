@@ -75,6 +75,18 @@ export function routingOperations(options: RoutingOperationsOptions) {
     if (isBehind) log.warn('another process has a newer routing table in force', { newest: newest?.version });
   };
 
+  const tried = async (draft: Draft | undefined, last: number): Promise<DryRun> => {
+    const before = live.table;
+    const read = draft
+      ? parseRouting(draft.source, draft.name, options.env(), providers, before.source)
+      : await readRouting(routingFile, options.env(), providers);
+    const after = await complete({ ...read, sendersFile: sendersFileOf(routingFile, read.file) });
+    const rehearsal = await rehearse({ before, after }, recentMessages(records, last));
+    return { version: after.version, against: before.version, rehearsal };
+  };
+  // One at a time: each reads a file, which others wait for.
+  let turn: Promise<unknown> = Promise.resolve();
+
   return {
     /** Of the table with which the bridge starts. */
     async begin(): Promise<void> {
@@ -107,14 +119,10 @@ export function routingOperations(options: RoutingOperationsOptions) {
      * @param last how many messages, at most
      * @throws {RoutingRefused}
      */
-    async dryRun(draft: Draft | undefined, last: number): Promise<DryRun> {
-      const before = live.table;
-      const read = draft
-        ? parseRouting(draft.source, draft.name, options.env(), providers, before.source)
-        : await readRouting(routingFile, options.env(), providers);
-      const after = await complete({ ...read, sendersFile: sendersFileOf(routingFile, read.file) });
-      const rehearsal = await rehearse({ before, after }, recentMessages(records, last));
-      return { version: after.version, against: before.version, rehearsal };
+    dryRun(draft: Draft | undefined, last: number): Promise<DryRun> {
+      const rehearsing = turn.then(() => tried(draft, last));
+      turn = rehearsing.catch(() => undefined);
+      return rehearsing;
     },
   };
 }

@@ -2,8 +2,8 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import express, { type RequestHandler } from 'express';
 import { HostNotAllowed, NotVerified, OriginNotAllowed, UnsupportedContent } from '../errors.ts';
 
-/** A routing file with ten thousand routes, and some. */
-const BODY_LIMIT = '8mb';
+/** A routing file with ten thousand routes. More would keep the process from all else for seconds. */
+const BODY_LIMIT = '2mb';
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i;
 
 /**

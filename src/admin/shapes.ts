@@ -186,13 +186,15 @@ export const explainBody = z
 
 const MAX_SAMPLES = 10_000;
 const SAMPLES = `must be a whole number from 1 to ${MAX_SAMPLES}`;
-export const dryRunBody = z.strictObject({
-  /** The text of a routing file; the one that is there where left out. */
-  source: z.string().min(1, 'must hold a routing file').optional(),
-  /** By which its problems are told. */
-  name: words.default('source'),
-  last: z.int(SAMPLES).min(1, SAMPLES).max(MAX_SAMPLES, SAMPLES).default(1_000),
-});
+export const dryRunBody = z
+  .strictObject({
+    /** The text of a routing file; the one that is there where left out. */
+    source: z.string().min(1, 'must hold a routing file').optional(),
+    /** By which its problems are told. */
+    name: words.default('source'),
+    last: z.int(SAMPLES).min(1, SAMPLES).max(MAX_SAMPLES, SAMPLES).default(1_000),
+  })
+  .prefault({});
 
 export function rehearsalView({ version, against, rehearsal }: DryRun) {
   const { differences, examples, readOtherwise, ...counts } = rehearsal;

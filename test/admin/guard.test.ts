@@ -153,7 +153,7 @@ describe('what the operator listener does not understand it refuses with a probl
     ['an unknown charset', json('{}', { 'content-type': 'application/json; charset=klingon' }), 400],
     ['a broken gzip', json('{}', { 'content-encoding': 'gzip' }), 415],
     ['a compressed body', json(new Uint8Array(gzipSync('{"filter":{}}')), { 'content-encoding': 'gzip' }), 415],
-    ['more than 8 MB', json(JSON.stringify({ filter: { sender: 'x'.repeat(8_400_000) } })), 413],
+    ['more than 2 MB', json(JSON.stringify({ filter: { sender: 'x'.repeat(2_200_000) } })), 413],
     ['an empty body', json(''), 422],
     ['a list', json('[]'), 422],
     ['a path of nothing', { path: '/nothing/here' }, 404],
