@@ -3,8 +3,9 @@ import { Worker } from 'node:worker_threads';
 import { normaliseSender, type SenderRule } from '../../sender.ts';
 import type { Problem } from '../problem.ts';
 import type { RoutingFile } from '../schema/schema.ts';
+import type { RowProblems } from './rows.ts';
 import { type ChannelRule, packedSenders, type Senders } from './senders.ts';
-import type { Answer, RowProblems, Task } from './thread.ts';
+import type { Answer, Task } from './thread.ts';
 
 export type SendersFile =
   /** The system's word for why. */
