@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { chmod, copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { propertyOf } from '../../fault.ts';
@@ -138,14 +138,14 @@ export class KeptVersions {
     return rm(join(this.#folder, name), { recursive: true, force: true });
   }
 
-  /** Whole or not at all. */
+  /** Whole or not at all, but for a power cut, which a rollback finds out: nobody waits here for a disk. */
   async #write(name: string, { source, sendersFile }: RoutingTable, kept: readonly Folder[]): Promise<void> {
     // One name for all, so that of what is broken off one is left at most.
     const folder = join(this.#folder, UNFINISHED);
     await rm(folder, { recursive: true, force: true });
     try {
       await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER });
-      await writeFile(join(folder, FILE), splitNote(source).text, { mode: PRIVATE_FILE, flush: true });
+      await writeFile(join(folder, FILE), splitNote(source).text, { mode: PRIVATE_FILE });
       if (sendersFile !== undefined) {
         const senders = `senders-${sendersFile.hash}.csv`;
         // Mostly it is that of a version before, and long.
@@ -185,9 +185,6 @@ function distinct(folders: readonly Folder[]): readonly Folder[] {
 async function copyOf({ path, hash }: { readonly path: string; readonly hash: string }, to: string): Promise<void> {
   await copyFile(path, to);
   await chmod(to, PRIVATE_FILE);
-  const file = await open(to, 'r+');
-  await file.sync();
-  await file.close();
   const copied = createHash('sha256');
   await pipeline(createReadStream(to), copied);
   if (copied.digest('hex') !== hash) throw new Error(`${path} was written while it was copied`);
