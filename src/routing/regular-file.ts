@@ -1,5 +1,7 @@
 import { closeSync, constants, openSync, readSync, statSync } from 'node:fs';
 
+const CHUNK_BYTES = 64 * 1024;
+
 /**
  * The text of a file that somebody named. A pipe to which nobody writes, or a device without an end, would keep the thread
  * for ever.
@@ -14,13 +16,15 @@ export function readRegularFile(path: string, mostBytes: number): string {
   const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     // Read rather than asked for its size: files that are made while they are read have none.
-    const bytes = Buffer.alloc(mostBytes + 1);
-    let length = 0;
-    for (let count = -1; count !== 0 && length < bytes.length; length += count) {
-      count = readSync(file, bytes, length, bytes.length - length, null);
+    const chunks: Buffer[] = [];
+    for (let length = 0; ; ) {
+      const chunk = Buffer.alloc(CHUNK_BYTES);
+      const count = readSync(file, chunk, 0, CHUNK_BYTES, null);
+      if (count === 0) return Buffer.concat(chunks).toString('utf8');
+      length += count;
+      if (length > mostBytes) throw new Error(`it is longer than ${mostBytes / 1024 / 1024} MiB`);
+      chunks.push(chunk.subarray(0, count));
     }
-    if (length > mostBytes) throw new Error(`it is longer than ${mostBytes / 1024 / 1024} MiB`);
-    return bytes.toString('utf8', 0, length);
   } finally {
     closeSync(file);
   }
