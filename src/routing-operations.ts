@@ -4,7 +4,7 @@ import type { Metrics } from './metrics.ts';
 import { recentMessages } from './outbox/recent.ts';
 import type { Records } from './outbox/records.ts';
 import type { Tables } from './outbox/tables.ts';
-import { type DryRun, rehearse } from './routing/dry-run.ts';
+import { type Draft, type DryRun, rehearse } from './routing/dry-run.ts';
 import type { LiveTable } from './routing/live.ts';
 import { complete, parseRouting, readRouting } from './routing/load.ts';
 import { formatProblem } from './routing/problem.ts';
@@ -23,13 +23,6 @@ export interface RoutingOperationsOptions extends Omit<RollbackOptions, 'env'> {
   readonly onReloaded: () => Promise<void>;
 }
 
-/** A routing file that is only tried. */
-export interface Draft {
-  readonly source: string;
-  /** By which its problems are told. */
-  readonly name: string;
-}
-
 /** What is wrong is not in the file. */
 const OUTSIDE = new Set(['unset_variable', 'empty_secret', 'failed']);
 
@@ -42,10 +35,17 @@ export function routingOperations(options: RoutingOperationsOptions) {
   const { live, kept, tables, records, routingFile, providers, metrics, log, onReloaded } = options;
   const tablesInSight = coalesced(() => tables.look());
 
-  const keep = () =>
-    kept.keep(live.table).catch((error) => {
-      log.warn('the version in force is not kept: no rollback to it', { version: live.table.version, error });
-    });
+  let keeping: Promise<unknown> = Promise.resolve();
+  /** One after the other: the next table may be there before a long senders file is copied. */
+  const keep = () => {
+    const { table } = live;
+    keeping = keeping
+      .then(() => kept.keep(table))
+      .catch((error) => {
+        log.warn('the version in force is not kept: no rollback to it', { version: table.version, error });
+      });
+    return keeping;
+  };
 
   /** @throws what keeps the file from being read; the table in force stays */
   const reload = async (because: string): Promise<void> => {

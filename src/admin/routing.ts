@@ -3,7 +3,7 @@ import { Conflict, Invalid, NotFound, Refusal } from '../errors.ts';
 import type { Question } from '../explain.ts';
 import { messageOf, propertyOf } from '../fault.ts';
 import type { TablesInSight } from '../outbox/tables.ts';
-import type { DryRun } from '../routing/dry-run.ts';
+import type { Draft, DryRun } from '../routing/dry-run.ts';
 import type { LiveTable } from '../routing/live.ts';
 import type { Problem } from '../routing/problem.ts';
 import type { KeptVersion } from '../routing/versions/versions.ts';
@@ -29,10 +29,7 @@ export interface RoutingOptions {
   /** @throws {RoutingRefused} when the file is refused */
   readonly reload: () => Promise<void>;
   /** @throws {RoutingRefused} */
-  readonly dryRun: (
-    draft: { readonly source: string; readonly name: string } | undefined,
-    last: number,
-  ) => Promise<DryRun>;
+  readonly dryRun: (draft: Draft | undefined, last: number) => Promise<DryRun>;
   /** @throws {UnknownChannel}; {Refusal} as the channel would refuse it */
   readonly explain: (question: Question) => Promise<object>;
 }

@@ -3,6 +3,7 @@ import type { Catalog } from './catalog.ts';
 import type { SourceDocument } from './document/document.ts';
 import { nameOf, type Path, type Problem } from './problem.ts';
 import type { AccountConfig, RoutingFile } from './schema/schema.ts';
+import { rulesOf } from './senders/senders.ts';
 import type { Template } from './templates.ts';
 
 /** What is fine by itself and wrong beside the rest of the file: names that lead nowhere, ids that no account accepts. */
@@ -57,30 +58,21 @@ function* senderProblems(file: RoutingFile, document: SourceDocument, providers:
 }
 
 /** Two keys may be one sender, everywhere or by how a channel reads them; there, only two ids for one are wrong. */
-function* doubleSenders({ channels, senders }: RoutingFile, document: SourceDocument, providers: Catalog) {
+function* doubleSenders(file: RoutingFile, document: SourceDocument, providers: Catalog) {
+  const { senders } = file;
   const told = new Set<string>();
-  const rules = Object.entries(channels).map(([name, { provider, default_country: country }]) => {
-    return { name, country, kind: providers[provider]?.sender };
-  });
-  for (const { name, country, kind } of [
-    { name: undefined, country: undefined, kind: undefined },
-    ...distinct(rules),
-  ]) {
+  for (const rule of [undefined, ...rulesOf(file, providers)]) {
     const written = new Map<string, string>();
     for (const [sender, authId] of Object.entries(senders)) {
-      const normal = normaliseSender(sender, country, kind);
+      const normal = normaliseSender(sender, rule?.country, rule?.kind);
       const first = written.get(normal);
       written.set(normal, first ?? sender);
       if (first === undefined || told.has(sender)) continue;
-      if (name !== undefined && senders[first] === authId) continue;
+      if (rule !== undefined && senders[first] === authId) continue;
       told.add(sender);
-      const where = name === undefined ? '' : ` to channel ${name}`;
+      const where = rule === undefined ? '' : ` to channel ${rule.channel}`;
       const message = `${nameOf(['senders', sender])}: is the same sender as "${first}"${where}`;
       yield document.problem(['senders'], 'duplicate', message, sender);
     }
   }
-}
-
-function distinct<T extends { readonly country: unknown; readonly kind: unknown }>(rules: readonly T[]): readonly T[] {
-  return [...new Map(rules.map((rule) => [`${rule.country} ${rule.kind}`, rule])).values()];
 }

@@ -53,6 +53,13 @@ export interface Rehearsal {
   readonly readOtherwise: readonly string[];
 }
 
+/** A routing file that is only tried. */
+export interface Draft {
+  readonly source: string;
+  /** By which its problems are told. */
+  readonly name: string;
+}
+
 /** Of one table against another, by their versions. */
 export interface DryRun {
   readonly version: string;
@@ -60,7 +67,7 @@ export interface DryRun {
   readonly rehearsal: Rehearsal;
 }
 
-interface Tables {
+interface Compared {
   readonly before: RoutingTable;
   readonly after: RoutingTable;
 }
@@ -70,7 +77,7 @@ const EXAMPLES_OF_EACH = 5;
 const SHOWN = 200;
 
 /** Routes what was accepted before by another table, and compares. Nothing is stored or sent. */
-export async function rehearse({ before, after }: Tables, samples: AsyncIterable<Sample>): Promise<Rehearsal> {
+export async function rehearse({ before, after }: Compared, samples: AsyncIterable<Sample>): Promise<Rehearsal> {
   const counts = { gone: 0, unroutable: 0, routable: 0, elsewhere: 0, auth_id: 0, text: 0 };
   const examples: Example[] = [];
   const renamed = new Set<string>();

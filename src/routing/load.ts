@@ -39,7 +39,6 @@ export async function checkRouting(path: string, env: Environment, providers: Ca
 
 /** A routing file that is fine as far as it goes: what it refers to is not read yet. */
 export interface ReadRouting {
-  readonly path: string;
   readonly source: string;
   /** Undefined where it has none. */
   readonly sendersFile: string | undefined;
@@ -89,7 +88,7 @@ export function parseRouting(
   refuse(parsed.success ? contradictions(parsed.data, document, providers) : toProblems(parsed.error, document));
   if (!parsed.success) throw parsed.error;
   const sendersFile = sendersFileOf(path, parsed.data);
-  return { path, source, sendersFile, file: parsed.data, document, providers };
+  return { source, sendersFile, file: parsed.data, document, providers };
 }
 
 /**

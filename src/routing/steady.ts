@@ -42,21 +42,28 @@ export class SteadyFile {
 
   /** As it is now, unless it has just been written: then as it is once it stands still. @throws {RoutingRefused} */
   async readFirst(): Promise<RoutingTable> {
-    const age = this.#options.clock.now() - (await outsideOf(this.#options.file)).mtimeMs;
-    return age >= 0 && age < STILL_MS ? this.readStill() : this.#read();
+    const result = await this.#try();
+    const age = this.#options.clock.now() - this.#writtenAt;
+    if ((age >= 0 && age < STILL_MS) || (await this.hasChanged())) return this.readStill();
+    return tableOf(result);
+  }
+
+  /** A fault may be that of a half written file too: whether it counts is seen afterwards. */
+  async #try(): Promise<Read> {
+    return this.#read().catch((error: unknown) => ({ error }));
   }
 
   async #read(): Promise<RoutingTable> {
     const { file, env, providers } = this.#options;
     const own = await outsideOf(file);
     this.#seen = [own.look, (await outsideOf(this.#sendersFile)).look].join();
+    this.#writtenAt = own.mtimeMs;
     const read = await readRouting(file, env(), providers);
     this.#sendersFile = read.sendersFile;
     const senders = await outsideOf(this.#sendersFile);
     this.#seen = [own.look, senders.look].join();
-    const table = await complete(read);
     this.#writtenAt = Math.max(own.mtimeMs, senders.mtimeMs);
-    return table;
+    return complete(read);
   }
 
   /** As it was from before it was read until after. @throws {RoutingRefused} also when it never stands still */
@@ -68,12 +75,10 @@ export class SteadyFile {
       const isStill = now === before;
       before = now;
       if (!isStill) continue;
-      // A fault may be that of a half written file too.
-      const result = await this.#read().catch((error: unknown) => ({ error }));
+      const result = await this.#try();
       before = await this.#look();
       if (before !== this.#seen) continue;
-      if ('error' in result) throw result.error;
-      return result;
+      return tableOf(result);
     }
     const message = 'is being written all the time; try again when it stands still';
     throw new RoutingRefused([{ code: 'unsteady_file', message, file: this.#options.file, line: 1, column: 1 }]);
@@ -88,6 +93,13 @@ export class SteadyFile {
     const [own, senders] = [await outsideOf(this.#options.file), await outsideOf(this.#sendersFile)];
     return [own.look, senders.look].join();
   }
+}
+
+type Read = RoutingTable | { readonly error: unknown };
+
+function tableOf(read: Read): RoutingTable {
+  if ('error' in read) throw read.error;
+  return read;
 }
 
 /** All that changes when a file does, through links: also where size and time stay, a replaced file is another one. */

@@ -4,6 +4,7 @@ import type { Wanted } from './condition.ts';
 import type { SourceDocument } from './document/document.ts';
 import { nameOf, type Path, type Problem } from './problem.ts';
 import type { RouteConfig, RoutingFile } from './schema/schema.ts';
+import { rulesOf } from './senders/senders.ts';
 
 /** What is allowed and probably not meant. Each names its place, and what may come of it. */
 export function warningsOf(file: RoutingFile, document: SourceDocument, providers: Catalog): Problem[] {
@@ -167,11 +168,10 @@ function* sharedBusinesses({ accounts, routes }: RoutingFile, warn: Warn) {
   }
 }
 
-function* senderWarnings({ channels, senders }: RoutingFile, providers: Catalog, warn: Warn) {
+function* senderWarnings(file: RoutingFile, providers: Catalog, warn: Warn) {
+  const { senders } = file;
   const first = new Map<string, string>();
-  const rules = Object.entries(channels).map(([name, { provider, default_country: country }]) => {
-    return { name, country, kind: providers[provider]?.sender };
-  });
+  const rules = rulesOf(file, providers);
   const ids = rules.find(({ kind }) => kind === 'id');
   for (const [sender, authId] of Object.entries(senders)) {
     const other = first.get(authId);
@@ -184,7 +184,7 @@ function* senderWarnings({ channels, senders }: RoutingFile, providers: Catalog,
     );
     if (!/^\d+$/.test(sender) || ids === undefined || phones === undefined) continue;
     const number = normaliseSender(sender, phones.country, phones.kind);
-    const message = `is ${number} to channel ${phones.name}, and an id to channel ${ids.name}: two people; write the + if it is a number`;
+    const message = `is ${number} to channel ${phones.channel}, and an id to channel ${ids.channel}: two people; write the + if it is a number`;
     yield warn(['senders'], 'two_senders', message, sender);
   }
 }

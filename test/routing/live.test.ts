@@ -207,6 +207,22 @@ test('a file that is being written while a start reads it is read once it stands
   expect(live.table.senders.size).toBe(900);
 });
 
+test('a senders file that is being written while a start reads it is read once it stands still', async () => {
+  const folder = await temporaryFolder();
+  const path = join(folder, 'routing.yaml');
+  const long = new Date('2026-01-01T00:00:00Z');
+  await writeFile(path, file('one', 'senders_file: senders.csv'));
+  await utimes(path, long, long);
+  await writeFile(join(folder, 'senders.csv'), 'u,C\n');
+  const writing = (async () => {
+    for (let index = 0; index < 900; index += 1) await appendFile(join(folder, 'senders.csv'), `u${index},C${index}\n`);
+  })();
+  const options = { env: () => ({ TOKEN: 't' }), providers, clock: systemClock, announce: async () => {} };
+  const live = await LiveTable.open({ ...options, file: path });
+  await writing;
+  expect(live.table.senders.size).toBe(901);
+});
+
 test('what was written last says how old a table is, also where that is its senders', async () => {
   const { folder, path } = await open(file('one', 'senders: { a: C1 }'));
   await writeFile(join(folder, 'senders.csv'), 'b,C2');

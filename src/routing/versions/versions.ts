@@ -30,7 +30,8 @@ const KEPT = 20;
 const PRIVATE_FOLDER = 0o700;
 const PRIVATE_FILE = 0o600;
 const FILE = 'routing.yaml';
-const UNFINISHED = 'unfinished';
+/** One a process, so that of what is broken off little is left; two may share a folder. */
+const UNFINISHED = `unfinished-${process.pid}`;
 /** There while a rollback is under way. */
 const MARKER = 'rolling-back';
 const ABANDONED_MS = 60_000;
@@ -140,7 +141,6 @@ export class KeptVersions {
 
   /** Whole or not at all, but for a power cut, which a rollback finds out: nobody waits here for a disk. */
   async #write(name: string, { source, sendersFile }: RoutingTable, kept: readonly Folder[]): Promise<void> {
-    // One name for all, so that of what is broken off one is left at most.
     const folder = join(this.#folder, UNFINISHED);
     await rm(folder, { recursive: true, force: true });
     try {
